@@ -1,0 +1,6 @@
+//! The tracing core of `ddtrace`: spans, sampling, propagation, export, and what every product shares.
+//!
+//! Programs depend on the facade `ddtrace`; integrations and products depend on this crate.
+
+pub mod sampling;
+pub mod trace;

@@ -1,0 +1,5 @@
+//! Which traces are kept.
+
+mod priority;
+
+pub use priority::{SamplingMechanism, SamplingPriority};

@@ -1,0 +1,5 @@
+//! Ids, clock, spans, and what is active where.
+
+mod id;
+
+pub use id::{SpanId, TraceId};

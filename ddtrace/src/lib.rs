@@ -1,0 +1,1 @@
+//! Observability for Rust with one attribute.

@@ -1,0 +1,1 @@
+//! Behaviour across crates, against real peers.

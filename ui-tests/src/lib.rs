@@ -1,0 +1,1 @@
+//! What the compiler says when the attributes are misused.
