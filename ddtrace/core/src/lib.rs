@@ -2,5 +2,7 @@
 //!
 //! Programs depend on the facade `ddtrace`; integrations and products depend on this crate.
 
+pub mod events;
+
 pub mod sampling;
 pub mod trace;
