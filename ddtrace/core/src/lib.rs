@@ -3,6 +3,7 @@
 //! Programs depend on the facade `ddtrace`; integrations and products depend on this crate.
 
 pub mod events;
+pub mod instrument;
 
 pub mod sampling;
 pub mod trace;
