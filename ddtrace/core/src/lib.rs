@@ -2,5 +2,7 @@
 //!
 //! Programs depend on the facade `ddtrace`; integrations and products depend on this crate.
 
+pub mod propagation;
 pub mod sampling;
+mod stack_text;
 pub mod trace;
