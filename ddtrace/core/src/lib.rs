@@ -4,6 +4,7 @@
 
 pub mod events;
 pub mod instrument;
-
+pub mod propagation;
 pub mod sampling;
+mod stack_text;
 pub mod trace;

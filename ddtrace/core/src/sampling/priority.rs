@@ -103,7 +103,10 @@ mod tests {
             SamplingMechanism::RemoteRuleCustomer,
             SamplingMechanism::RemoteRuleDynamic,
         ] {
-            assert_eq!(mechanism.decision_maker(), format!("-{}", mechanism.number()));
+            assert_eq!(
+                mechanism.decision_maker(),
+                format!("-{}", mechanism.number())
+            );
         }
     }
 }

@@ -1,0 +1,275 @@
+//! What context travels in: headers of a request, headers of a message, metadata of a call.
+//!
+//! Values are bytes, because that is what HTTP and Kafka headers are and because some products put binary values into
+//! them. Both traits are object safe, so that the propagators are compiled once and not per library. Reading borrows;
+//! whoever copies a value decides how much of it is worth copying.
+//!
+//! Names are asked for in lower case and found in any case. Maps with CGI-style names, as gateways and serverless
+//! events have them, are understood as well: `HTTP_X_DATADOG_TRACE_ID` answers for `x-datadog-trace-id`.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// Something that context is read from.
+///
+/// ```
+/// use ddtrace_core::propagation::Carrier;
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("X-Datadog-Trace-Id", "7".parse()?);
+/// assert_eq!(headers.get("x-datadog-trace-id").map(|value| value.as_bytes()), Some(&b"7"[..]));
+/// assert_eq!(Carrier::get(&headers, "x-datadog-trace-id"), Some(&b"7"[..]));
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub trait Carrier {
+    /// The first value under `name`, which is in lower case; the carrier's own names may be in any case.
+    fn get(&self, name: &str) -> Option<&[u8]>;
+
+    /// Hands every value under `name` to `visit`, in order. Carriers with one value per name need not write this.
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        if let Some(value) = self.get(name) {
+            visit(value);
+        }
+    }
+
+    /// Hands every name to `visit`, as the carrier spells it; for styles whose header names vary.
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str));
+}
+
+/// Something that context is written to.
+pub trait CarrierMut {
+    /// Sets `name` to one `value`, replacing whatever was there. A value that the carrier cannot hold is left out.
+    ///
+    /// Names and values of trace context are printable ASCII; other products may write any bytes.
+    fn set(&mut self, name: &str, value: &[u8]);
+}
+
+/// All values of a name as one, joined by commas (RFC 9110 §5.3); borrowed if there is only one.
+///
+/// Joining stops before the result would exceed `limit` bytes, so that a sender cannot make us copy more.
+pub(super) fn joined<'a>(
+    carrier: &'a dyn Carrier,
+    name: &str,
+    limit: usize,
+) -> Option<Cow<'a, [u8]>> {
+    let mut joined: Option<Cow<'a, [u8]>> = None;
+    carrier.get_all(name, &mut |value| match &mut joined {
+        None => joined = Some(Cow::Borrowed(value)),
+        Some(before) if before.len() + 1 + value.len() <= limit => {
+            let before = before.to_mut();
+            before.push(b',');
+            before.extend_from_slice(value);
+        }
+        Some(_) => {}
+    });
+    joined
+}
+
+impl Carrier for HeaderMap {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        HeaderMap::get(self, name).map(HeaderValue::as_bytes)
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        for value in HeaderMap::get_all(self, name) {
+            visit(value.as_bytes());
+        }
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        for name in HeaderMap::keys(self) {
+            visit(name.as_str());
+        }
+    }
+}
+
+/// Copies the value once; the names of trace context are not copied.
+impl CarrierMut for HeaderMap {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        let Some(name) = static_name(name).or_else(|| HeaderName::from_bytes(name.as_bytes()).ok())
+        else {
+            return;
+        };
+        let Ok(value) = HeaderValue::from_bytes(value) else {
+            return;
+        };
+        // An error means that the map is at its maximum of 32,768 headers; then the context is lost, not the request.
+        let _ = self.try_insert(name, value);
+    }
+}
+
+/// Header names that need no allocation; parsing any other name copies it.
+fn static_name(name: &str) -> Option<HeaderName> {
+    Some(match name {
+        "x-datadog-trace-id" => HeaderName::from_static("x-datadog-trace-id"),
+        "x-datadog-parent-id" => HeaderName::from_static("x-datadog-parent-id"),
+        "x-datadog-sampling-priority" => HeaderName::from_static("x-datadog-sampling-priority"),
+        "x-datadog-origin" => HeaderName::from_static("x-datadog-origin"),
+        "x-datadog-tags" => HeaderName::from_static("x-datadog-tags"),
+        "traceparent" => HeaderName::from_static("traceparent"),
+        "tracestate" => HeaderName::from_static("tracestate"),
+        _ => return None,
+    })
+}
+
+/// Looks the lower-case name up first; only if it is missing are all names compared.
+impl<S: BuildHasher> Carrier for HashMap<String, String, S> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let exact = HashMap::get(self, name);
+        exact
+            .or_else(|| {
+                self.iter()
+                    .find(|(key, _)| is_named(key, name))
+                    .map(|(_, value)| value)
+            })
+            .map(String::as_bytes)
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        self.iter()
+            .filter(|(key, _)| is_named(key, name))
+            .for_each(|(_, value)| visit(value.as_bytes()));
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        HashMap::keys(self).for_each(|key| visit(key));
+    }
+}
+
+impl<S: BuildHasher> CarrierMut for HashMap<String, String, S> {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        self.retain(|key, _| !is_named(key, name));
+        self.insert(name.to_owned(), String::from_utf8_lossy(value).into_owned());
+    }
+}
+
+/// Looks the lower-case name up first; only if it is missing are all names compared.
+impl Carrier for BTreeMap<String, String> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let exact = BTreeMap::get(self, name);
+        exact
+            .or_else(|| {
+                self.iter()
+                    .find(|(key, _)| is_named(key, name))
+                    .map(|(_, value)| value)
+            })
+            .map(String::as_bytes)
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        self.iter()
+            .filter(|(key, _)| is_named(key, name))
+            .for_each(|(_, value)| visit(value.as_bytes()));
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        BTreeMap::keys(self).for_each(|key| visit(key));
+    }
+}
+
+impl CarrierMut for BTreeMap<String, String> {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        self.retain(|key, _| !is_named(key, name));
+        self.insert(name.to_owned(), String::from_utf8_lossy(value).into_owned());
+    }
+}
+
+/// Whether `key`, in any case or as a CGI variable, means the header `name`.
+fn is_named(key: &str, name: &str) -> bool {
+    const CGI_PREFIX: &[u8] = b"HTTP_";
+    let (key, name) = (key.as_bytes(), name.as_bytes());
+    if key.len() == name.len() {
+        return key.eq_ignore_ascii_case(name);
+    }
+    key.len() == name.len() + CGI_PREFIX.len()
+        && key[..CGI_PREFIX.len()].eq_ignore_ascii_case(CGI_PREFIX)
+        && key[CGI_PREFIX.len()..]
+            .iter()
+            .zip(name)
+            .all(|(&of_key, &of_name)| {
+                let of_key = if of_key == b'_' { b'-' } else { of_key };
+                of_key.eq_ignore_ascii_case(&of_name)
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_searched_in_any_case_and_as_cgi_names() {
+        for key in [
+            "traceparent",
+            "TraceParent",
+            "HTTP_TRACEPARENT",
+            "http_traceparent",
+        ] {
+            let map = HashMap::from([(key.to_owned(), "v".to_owned())]);
+            assert_eq!(Carrier::get(&map, "traceparent"), Some(&b"v"[..]), "{key}");
+            let map = BTreeMap::from([(key.to_owned(), "v".to_owned())]);
+            assert_eq!(Carrier::get(&map, "traceparent"), Some(&b"v"[..]), "{key}");
+        }
+        for key in ["trace-parent", "XHTTP_TRACEPARENT", "HTTP_TRACEPARENTS", ""] {
+            let map = HashMap::from([(key.to_owned(), "v".to_owned())]);
+            assert_eq!(Carrier::get(&map, "traceparent"), None, "{key}");
+        }
+        let cgi = BTreeMap::from([("HTTP_X_DATADOG_TRACE_ID".to_owned(), "7".to_owned())]);
+        assert_eq!(Carrier::get(&cgi, "x-datadog-trace-id"), Some(&b"7"[..]));
+    }
+
+    #[test]
+    fn setting_replaces_every_spelling_of_a_name() {
+        let mut map = HashMap::from([("TraceParent".to_owned(), "old".to_owned())]);
+        CarrierMut::set(&mut map, "traceparent", b"new");
+        assert_eq!(
+            map,
+            HashMap::from([("traceparent".to_owned(), "new".to_owned())])
+        );
+
+        let mut headers = HeaderMap::new();
+        headers.append("traceparent", HeaderValue::from_static("a"));
+        headers.append("traceparent", HeaderValue::from_static("b"));
+        CarrierMut::set(&mut headers, "traceparent", b"new");
+        assert_eq!(headers.get_all("traceparent").iter().count(), 1);
+        assert_eq!(headers["traceparent"], "new");
+    }
+
+    #[test]
+    fn a_value_that_headers_cannot_hold_is_left_out() {
+        let mut headers = HeaderMap::new();
+        CarrierMut::set(&mut headers, "traceparent", b"a\nb");
+        CarrierMut::set(&mut headers, "bad name", b"a");
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn several_values_are_joined_within_the_limit() {
+        let mut headers = HeaderMap::new();
+        for value in ["a=1", "b=2", "c=3"] {
+            headers.append("tracestate", HeaderValue::from_static(value));
+        }
+        assert_eq!(
+            joined(&headers, "tracestate", 100).as_deref(),
+            Some(&b"a=1,b=2,c=3"[..])
+        );
+        assert_eq!(
+            joined(&headers, "tracestate", 8).as_deref(),
+            Some(&b"a=1,b=2"[..])
+        );
+        assert!(joined(&headers, "other", 8).is_none());
+    }
+
+    #[test]
+    fn keys_are_given_as_spelled() {
+        let map = BTreeMap::from([
+            ("A".to_owned(), String::new()),
+            ("b".to_owned(), String::new()),
+        ]);
+        let mut seen = Vec::new();
+        Carrier::keys(&map, &mut |key| seen.push(key));
+        assert_eq!(seen, ["A", "b"]);
+    }
+}

@@ -1,0 +1,399 @@
+//! The acceptance table of extraction (A), row by row under its numbers. Rows about styles that are not there yet are left
+//! out, and so are the baggage parts of rows.
+
+use std::collections::BTreeMap;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::*;
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    headers
+}
+
+/// Number, headers, and the context in the notation of [`shown`].
+type Row = (&'static str, Vec<(&'static str, &'static str)>, String);
+
+/// A context in the notation of the table.
+fn shown(extracted: &Extracted) -> String {
+    let Some(context) = &extracted.context else {
+        return "no context".to_owned();
+    };
+    let mut shown = format!("trace {}", context.trace_id);
+    match context.span_id {
+        Some(span_id) => shown += &format!("; span {span_id}"),
+        None => shown += "; span none",
+    }
+    if let Some(priority) = context.priority {
+        shown += &format!("; prio {priority}");
+    }
+    if let Some(origin) = &context.origin {
+        shown += &format!("; origin {origin}");
+    }
+    for (key, value) in context.tags.iter() {
+        shown += &format!("; {key}={value}");
+    }
+    if let Some(last_parent_id) = &context.last_parent_id {
+        shown += &format!("; _dd.parent_id={last_parent_id}");
+    }
+    if let Some(error) = &context.propagation_error {
+        shown += &format!("; error={}", error.tag_value());
+    }
+    if let Some(tracestate) = &context.tracestate {
+        shown += &format!("; tracestate={tracestate}");
+    }
+    for link in &extracted.links {
+        let tracestate = link.tracestate.as_deref().unwrap_or("none");
+        shown += &format!(
+            "; link {} {} flags {} tracestate {tracestate} {} {}",
+            link.trace_id, link.span_id, link.flags, link.reason, link.context_headers
+        );
+    }
+    shown
+}
+
+const ONE: &str = "trace 00000000000000000000000000000001; span 2";
+const WIDE: &str = "trace 11111111111111110000000000000001; span 2";
+const PARENT: &str = "00-11111111111111110000000000000001-0000000000000002-01";
+const PARENT_DROPPED: &str = "00-11111111111111110000000000000001-0000000000000002-00";
+
+#[test]
+fn contexts_are_extracted_as_the_table_says() {
+    let datadog = |more: &[(&'static str, &'static str)]| {
+        [
+            &[("x-datadog-trace-id", "1"), ("x-datadog-parent-id", "2")][..],
+            more,
+        ]
+        .concat()
+    };
+    let tags = |tags: &'static str| datadog(&[("x-datadog-tags", tags)]);
+    let w3c = |parent: &'static str, state: &'static str| {
+        vec![("traceparent", parent), ("tracestate", state)]
+    };
+    let long: &'static str = String::leak(format!("_dd.p.a={}", "x".repeat(505)));
+    let many: &'static str = String::leak(
+        (0..33)
+            .map(|number| format!("k{number}=v"))
+            .collect::<Vec<_>>()
+            .join(","),
+    );
+    let first_32 = &many[..many.len() - ",k32=v".len()];
+    let wide = format!("big={},small=1,tiny=wwwwwwwwwwwwwwwwwwww", "v".repeat(500));
+    let wide: &'static str = String::leak(wide);
+    let wide_kept = &wide[..wide.len() - ",tiny=wwwwwwwwwwwwwwwwwwww".len()];
+
+    let rows: Vec<Row> = vec![
+        ("A1", datadog(&[]), ONE.into()),
+        (
+            "A2",
+            datadog(&[("x-datadog-sampling-priority", "-1")]),
+            format!("{ONE}; prio -1"),
+        ),
+        (
+            "A3",
+            datadog(&[("x-datadog-sampling-priority", "1.0")]),
+            "no context".into(),
+        ),
+        (
+            "A4",
+            vec![
+                ("x-datadog-trace-id", "18446744073709551616"),
+                ("x-datadog-parent-id", "2"),
+            ],
+            "no context".into(),
+        ),
+        (
+            "A5",
+            vec![("x-datadog-trace-id", "abc"), ("x-datadog-parent-id", "2")],
+            "no context".into(),
+        ),
+        (
+            "A6",
+            vec![("x-datadog-trace-id", "7")],
+            "trace 00000000000000000000000000000007; span none".into(),
+        ),
+        (
+            "A7",
+            vec![("x-datadog-trace-id", "7"), ("x-datadog-parent-id", "zz")],
+            "no context".into(),
+        ),
+        (
+            "A8",
+            vec![
+                ("x-datadog-trace-id", " 1 "),
+                ("x-datadog-parent-id", " 2 "),
+            ],
+            ONE.into(),
+        ),
+        (
+            "A9",
+            tags("_dd.p.tid=640000"),
+            format!("{ONE}; error=malformed_tid 640000"),
+        ),
+        (
+            "A10",
+            tags("_dd.p.tid=0000000000000000"),
+            format!("{ONE}; error=malformed_tid 0000000000000000"),
+        ),
+        ("A11", tags("_dd.p.dm=-4"), format!("{ONE}; _dd.p.dm=-4")),
+        (
+            "A12",
+            tags("_dd.p.dm=-255"),
+            format!("{ONE}; _dd.p.dm=-255"),
+        ),
+        (
+            "A13",
+            tags("_dd.p.dm=934086a686-4"),
+            format!("{ONE}; error=decoding_error"),
+        ),
+        (
+            "A14",
+            tags("_dd.p.upstream_services=a,_dd.p.x=1"),
+            format!("{ONE}; _dd.p.x=1"),
+        ),
+        (
+            "A15",
+            tags("_dd.p.a=,_dd.p.b=1"),
+            format!("{ONE}; error=decoding_error"),
+        ),
+        ("A16", tags("_dd.p.a=1,"), format!("{ONE}; _dd.p.a=1")),
+        ("A17", tags(long), format!("{ONE}; error=extract_max_size")),
+        (
+            "A18",
+            tags("_dd.p.a=\u{e9}"),
+            format!("{ONE}; error=decoding_error"),
+        ),
+        (
+            "A19",
+            datadog(&[("x-datadog-origin", "\u{e9}")]),
+            ONE.into(),
+        ),
+        (
+            "A20",
+            vec![("traceparent", PARENT)],
+            format!("{WIDE}; prio 1"),
+        ),
+        (
+            "A21",
+            vec![(
+                "traceparent",
+                "00-11111111111111110000000000000001-0000000000000002-03",
+            )],
+            format!("{WIDE}; prio 1"),
+        ),
+        (
+            "A22",
+            vec![(
+                "traceparent",
+                "cc-11111111111111110000000000000001-0000000000000002-01",
+            )],
+            format!("{WIDE}; prio 1"),
+        ),
+        (
+            "A23",
+            vec![(
+                "traceparent",
+                "cc-11111111111111110000000000000001-0000000000000002-01.what",
+            )],
+            "no context".into(),
+        ),
+        (
+            "A24",
+            vec![(
+                "traceparent",
+                "\t 00-11111111111111110000000000000001-0000000000000002-01 \t",
+            )],
+            format!("{WIDE}; prio 1"),
+        ),
+        (
+            "A25",
+            vec![(
+                "traceparent",
+                "00-11111111111111110000000000000001-0000000000000000-01",
+            )],
+            "no context".into(),
+        ),
+        // The decision maker is ours, not the reference's: a flag that overrules `s` resets it.
+        (
+            "A26",
+            w3c(PARENT, "dd=s:-1"),
+            format!("{WIDE}; prio 1; _dd.p.dm=-0; tracestate=dd=s:-1"),
+        ),
+        (
+            "A27",
+            w3c(PARENT_DROPPED, "dd=s:-1"),
+            format!("{WIDE}; prio -1; tracestate=dd=s:-1"),
+        ),
+        (
+            "A28",
+            w3c(PARENT_DROPPED, "dd=o:rum"),
+            format!("{WIDE}; origin rum; tracestate=dd=o:rum"),
+        ),
+        (
+            "A29",
+            w3c(PARENT, "dd=foo,bar=2"),
+            format!("{WIDE}; prio 1; tracestate=dd=foo,bar=2"),
+        ),
+        (
+            "A30",
+            w3c(PARENT, "foo=1 \t , \t bar=2, \t baz=3"),
+            format!("{WIDE}; prio 1; tracestate=foo=1,bar=2,baz=3"),
+        ),
+        (
+            "A31",
+            w3c(PARENT, many),
+            format!("{WIDE}; prio 1; tracestate={first_32}"),
+        ),
+        (
+            "A32",
+            w3c(PARENT, wide),
+            format!("{WIDE}; prio 1; tracestate={wide_kept}"),
+        ),
+        (
+            "A33",
+            [
+                tags("_dd.p.tid=1111111111111111"),
+                w3c(PARENT, "dd=s:1,foo=1"),
+            ]
+            .concat(),
+            format!("{WIDE}; tracestate=dd=s:1,foo=1"),
+        ),
+        (
+            "A34",
+            [
+                &[("x-datadog-trace-id", "1"), ("x-datadog-parent-id", "9")][..],
+                &[("x-datadog-tags", "_dd.p.tid=1111111111111111")],
+                &w3c(PARENT, "foo=1"),
+            ]
+            .concat(),
+            format!("{WIDE}; _dd.parent_id=0000000000000009; tracestate=foo=1"),
+        ),
+        (
+            "A58",
+            vec![(
+                "traceparent",
+                "00-ABCDEF11111111110000000000000001-0000000000000002-01",
+            )],
+            "no context".into(),
+        ),
+        (
+            "A59",
+            w3c(PARENT_DROPPED, "foo=1,dd=s:1;t.dm:-0"),
+            format!("{WIDE}; prio 0; tracestate=dd=s:1;t.dm:-0,foo=1"),
+        ),
+        (
+            "A60",
+            w3c(PARENT_DROPPED, "dd=s:2;t.dm:-4"),
+            format!("{WIDE}; prio 0; tracestate=dd=s:2;t.dm:-4"),
+        ),
+    ];
+    let propagator = Propagator::default();
+    for (number, pairs, expected) in rows {
+        assert_eq!(
+            shown(&propagator.extract(&headers(&pairs))),
+            expected,
+            "{number}"
+        );
+    }
+}
+
+/// Two traces in one carrier.
+const TWO_TRACES: [(&str, &str); 6] = [
+    ("x-datadog-trace-id", "1"),
+    ("x-datadog-parent-id", "2"),
+    ("x-datadog-tags", "_dd.p.tid=1111111111111111,_dd.p.dm=-4"),
+    ("x-datadog-sampling-priority", "2"),
+    (
+        "traceparent",
+        "00-12345678901234567890123456789012-1234567890123456-01",
+    ),
+    ("tracestate", "dd=s:2,foo=1"),
+];
+
+#[test]
+fn settings_change_the_extraction_as_the_table_says() {
+    let both = [Style::TraceContext, Style::Datadog];
+    for (number, propagator, pairs, expected) in [
+        ("A42", Propagator::default().with_128_bit_ids(false), &[("traceparent", PARENT)][..], format!("{WIDE}; prio 1")),
+        (
+            "A54",
+            Propagator::default().with_extract_first(true),
+            &TWO_TRACES,
+            format!("{WIDE}; prio 2; _dd.p.dm=-4"),
+        ),
+        (
+            "A55",
+            Propagator::new(&both, &both),
+            &TWO_TRACES,
+            "trace 12345678901234567890123456789012; span 1311768467284833366; prio 2; tracestate=dd=s:2,foo=1; \
+             link 11111111111111110000000000000001 2 flags 1 tracestate none terminated_context datadog"
+                .to_owned(),
+        ),
+        (
+            "A55 in the default order",
+            Propagator::default(),
+            &TWO_TRACES,
+            format!(
+                "{WIDE}; prio 2; _dd.p.dm=-4; link 12345678901234567890123456789012 1311768467284833366 flags 1 \
+                 tracestate dd=s:2,foo=1 terminated_context tracecontext"
+            ),
+        ),
+        ("A56", Propagator::new(&[], &[]), &TWO_TRACES, "no context".to_owned()),
+    ] {
+        assert_eq!(shown(&propagator.extract(&headers(pairs))), expected, "{number}");
+    }
+}
+
+#[test]
+fn without_128_bit_ids_the_upper_half_is_a_tag_that_is_passed_on() {
+    let propagator = Propagator::default().with_128_bit_ids(false);
+    let mut inbound = headers(&TWO_TRACES[..3]);
+    inbound.insert("traceparent", HeaderValue::from_static(PARENT));
+    let extracted = propagator.extract(&inbound);
+    assert_eq!(
+        shown(&extracted),
+        format!("{ONE}; _dd.p.tid=1111111111111111; _dd.p.dm=-4")
+    );
+    let mut outbound = BTreeMap::new();
+    assert_eq!(
+        propagator.inject(
+            &InjectContext::remote(&extracted.context.unwrap()),
+            &mut outbound
+        ),
+        None
+    );
+    assert_eq!(
+        outbound["x-datadog-tags"],
+        "_dd.p.dm=-4,_dd.p.tid=1111111111111111"
+    );
+}
+
+#[test]
+fn a_nearer_w3c_parent_wins_and_the_last_datadog_span_is_kept() {
+    let extracted = |tracestate: &'static str| {
+        shown(&Propagator::default().extract(&headers(&[
+            ("x-datadog-trace-id", "1"),
+            ("x-datadog-parent-id", "10"),
+            (
+                "traceparent",
+                "00-00000000000000000000000000000001-000000003ade68b1-01",
+            ),
+            ("tracestate", tracestate),
+        ])))
+    };
+    let start = "trace 00000000000000000000000000000001; span 987654321; _dd.parent_id=";
+    assert_eq!(
+        extracted("dd=s:2,foo=1"),
+        format!("{start}000000000000000a; tracestate=dd=s:2,foo=1")
+    );
+    let tracestate = "dd=s:2;p:8fffffffffffffff,foo=1";
+    assert_eq!(
+        extracted(tracestate),
+        format!("{start}8fffffffffffffff; tracestate={tracestate}")
+    );
+}

@@ -1,0 +1,421 @@
+//! `tracestate`: what vendors tell each other beyond `traceparent`, one member each.
+//!
+//! Datadog's member is `dd=` and a list of `key:value` joined by `;`:
+//!
+//! | key | meaning |
+//! |---|---|
+//! | `p` | the last Datadog span, 16 digits |
+//! | `s` | sampling priority |
+//! | `o` | origin |
+//! | `t.<x>` | `_dd.p.<x>` |
+//!
+//! Values write `=` as `~`. Sizes, inward and outward: 32 members and 512 bytes in all, 256 bytes for Datadog's own. Where
+//! something must go, members over 128 bytes go first, then those on the right; `dd` and `ot` (the probability of
+//! OpenTelemetry) stay.
+
+use super::datadog::is_decision_maker;
+use super::span_context::InjectContext;
+use super::tags::{PREFIX, PropagationTags};
+use crate::sampling::SamplingPriority;
+use crate::stack_text::StackText;
+use crate::trace::SpanId;
+
+const MAX_MEMBERS: usize = 32;
+const MAX_BYTES: usize = 512;
+/// A member that is longer gives way first.
+const LONG_MEMBER_BYTES: usize = 128;
+/// Datadog's member on its way out.
+const MAX_DATADOG_BYTES: usize = 256;
+/// Datadog's member on its way in: no tracer writes more than 256 bytes.
+const MAX_INBOUND_DATADOG_BYTES: usize = 1024;
+/// What an inbound `p` is cut off at; 16 digits are right, but anything is shown.
+const MAX_LAST_PARENT_ID_BYTES: usize = 64;
+
+const DATADOG: &str = "dd=";
+const OPENTELEMETRY: &str = "ot=";
+const USER_ID: &str = "_dd.p.usr.id";
+
+/// The members of an inbound `tracestate`.
+pub(super) struct Members<'a> {
+    text: &'a str,
+}
+
+impl<'a> Members<'a> {
+    /// `None` if there is a character that no member may have, for then nothing can be trusted.
+    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+        if !value.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')) {
+            return None;
+        }
+        let text = std::str::from_utf8(value).ok()?;
+        let members = Self { text };
+        members
+            .all()
+            .all(|member| !member.contains('\t'))
+            .then_some(members)
+    }
+
+    /// Datadog's member without `dd=`; the last if there are several.
+    pub(super) fn datadog(&self) -> Option<&'a str> {
+        let last = self
+            .all()
+            .filter_map(|member| member.strip_prefix(DATADOG))
+            .last();
+        last.filter(|member| member.len() <= MAX_INBOUND_DATADOG_BYTES)
+    }
+
+    /// What is worth keeping for the next service, Datadog's member first.
+    pub(super) fn to_bounded_text(&self) -> Option<Box<str>> {
+        let mut text = String::with_capacity(self.text.len().min(MAX_BYTES));
+        if let Some(member) = self.datadog() {
+            text.push_str(DATADOG);
+            text.push_str(member);
+        }
+        let is_other = |member: &&str| !member.starts_with(DATADOG);
+        let is_first = text.is_empty();
+        let budget = Budget {
+            members: MAX_MEMBERS - usize::from(!is_first),
+            bytes: MAX_BYTES,
+            used: text.len(),
+        };
+        budget.fill(
+            || self.all().filter(is_other),
+            |member| {
+                if !text.is_empty() {
+                    text.push(',');
+                }
+                text.push_str(member);
+            },
+        );
+        (!text.is_empty()).then(|| text.into_boxed_str())
+    }
+
+    /// Every member that has a key and a value.
+    fn all(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let is_blank = |character| character == ' ' || character == '\t';
+        let members = self
+            .text
+            .split(',')
+            .map(move |member| member.trim_matches(is_blank));
+        members.filter(|member| {
+            member
+                .split_once('=')
+                .is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
+        })
+    }
+}
+
+/// How much of a header other vendors may have.
+struct Budget {
+    members: usize,
+    bytes: usize,
+    used: usize,
+}
+
+impl Budget {
+    /// Hands on what fits, in order. Walks the members twice rather than remembering them.
+    fn fill<'a, I: Iterator<Item = &'a str>>(
+        mut self,
+        members: impl Fn() -> I,
+        mut keep: impl FnMut(&'a str),
+    ) {
+        let is_long = |member: &str| member.len() > LONG_MEMBER_BYTES;
+        let mut excess = members().count().saturating_sub(self.members);
+        for member in members() {
+            if excess > 0 && is_long(member) {
+                excess -= 1;
+                continue;
+            }
+            if self.members == 0 {
+                break;
+            }
+            let separator = usize::from(self.used > 0);
+            if self.used + separator + member.len() <= self.bytes {
+                self.used += separator + member.len();
+                self.members -= 1;
+                keep(member);
+            } else if !is_long(member) {
+                break;
+            }
+        }
+    }
+}
+
+/// Datadog's member, read.
+pub(super) struct Member<'a> {
+    pub(super) priority: Option<SamplingPriority>,
+    pub(super) origin: Option<String>,
+    pub(super) last_parent_id: Option<&'a str>,
+    pub(super) tags: PropagationTags,
+}
+
+impl<'a> Member<'a> {
+    /// `None` if any item is not `key:value` or the priority is not a number.
+    pub(super) fn parse(member: &'a str) -> Option<Self> {
+        let mut read = Self {
+            priority: None,
+            origin: None,
+            last_parent_id: None,
+            tags: PropagationTags::default(),
+        };
+        for item in member.split(';') {
+            let (key, value) = item.split_once(':')?;
+            match key {
+                "s" => read.priority = Some(SamplingPriority::new(value.trim().parse().ok()?)),
+                "o" => {
+                    read.origin = Some(value.replace('~', "=")).filter(|origin| !origin.is_empty())
+                }
+                "p" => read.last_parent_id = value.get(..value.len().min(MAX_LAST_PARENT_ID_BYTES)),
+                _ => read.take_tag(key, value),
+            }
+        }
+        read.last_parent_id = read
+            .last_parent_id
+            .filter(|last_parent_id| !last_parent_id.is_empty());
+        Some(read)
+    }
+
+    fn take_tag(&mut self, key: &str, value: &str) {
+        let Some(name) = key.strip_prefix("t.").filter(|name| !name.is_empty()) else {
+            return;
+        };
+        // The upper half of the trace id is in `traceparent`, and that one holds.
+        let is_known_bad = name == "tid" || (name == "dm" && !is_decision_maker(value));
+        if !is_known_bad && !value.is_empty() {
+            self.tags
+                .set(&format!("{PREFIX}{name}"), &value.replace('~', "="));
+        }
+    }
+}
+
+/// The whole header for the next service; empty if there is nothing to say.
+pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_BYTES> {
+    let mut header = StackText::<MAX_BYTES>::new();
+    let member = build_member(context, span_id);
+    let mut fits = member.is_empty() || header.push(member.as_str());
+    let mut rest = MAX_MEMBERS - usize::from(!member.is_empty());
+
+    let others = || {
+        let members = context.tracestate.unwrap_or_default().split(',');
+        members.filter(|member| !member.is_empty() && !member.starts_with(DATADOG))
+    };
+    if let Some(member) = others().find(|member| is_kept_probability(member)) {
+        fits &= (header.is_empty() || header.push(",")) && header.push(member);
+        rest -= 1;
+    }
+    let budget = Budget {
+        members: rest,
+        bytes: MAX_BYTES,
+        used: header.len(),
+    };
+    budget.fill(
+        || others().filter(|member| !is_kept_probability(member)),
+        |member| {
+            fits &= (header.is_empty() || header.push(",")) && header.push(member);
+        },
+    );
+    debug_assert!(fits, "the budget is the size of the buffer");
+    header
+}
+
+/// OpenTelemetry's member, unless it is too long to be one: it has to fit beside Datadog's.
+fn is_kept_probability(member: &str) -> bool {
+    member.starts_with(OPENTELEMETRY) && member.len() < MAX_BYTES - MAX_DATADOG_BYTES
+}
+
+/// `dd=…`, or nothing. An item that does not fit is left out, a later and shorter one may still fit.
+fn build_member(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_DATADOG_BYTES> {
+    let mut member = Items {
+        text: StackText::new(),
+    };
+    let mut digits = StackText::<16>::new();
+    if !context.is_remote {
+        if digits.push_hex(span_id.get()) {
+            member.push("", "p", digits.as_str());
+        }
+    } else if let Some(last_parent_id) = context.last_parent_id.filter(|value| is_span_id(value)) {
+        member.push("", "p", last_parent_id);
+    }
+    if let Some(priority) = context.priority {
+        let priority = i64::from(priority.get());
+        let mut decimal = StackText::<21>::new();
+        if (priority >= 0 || decimal.push_ascii(b'-'))
+            && decimal.push_decimal(priority.unsigned_abs())
+        {
+            member.push("", "s", decimal.as_str());
+        }
+    }
+    if let Some(origin) = context.origin.filter(|origin| !origin.is_empty()) {
+        member.push("", "o", origin);
+    }
+    // The decision and the user matter more than the rest, should space run out.
+    let is_first = |key: &str| key == PropagationTags::DECISION_MAKER || key == USER_ID;
+    for first in [true, false] {
+        context.for_each_tag(|key, value| {
+            if is_first(key) == first {
+                member.push("t.", key.strip_prefix(PREFIX).unwrap_or(key), value);
+            }
+        });
+    }
+    let high = context.trace_id_high();
+    let mut digits = StackText::<16>::new();
+    if high != 0 && digits.push_hex(high) {
+        member.push("t.", "tid", digits.as_str());
+    }
+    member.text
+}
+
+fn is_span_id(value: &str) -> bool {
+    value.len() == 16
+        && value
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The items of Datadog's member while they are put together.
+struct Items {
+    text: StackText<MAX_DATADOG_BYTES>,
+}
+
+impl Items {
+    fn push(&mut self, prefix: &str, key: &str, value: &str) {
+        let before = self.text.len();
+        let separator = if before == 0 { DATADOG } else { ";" };
+        let fits = self.text.push(separator)
+            && self.text.push(prefix)
+            && self.push_key(key)
+            && self.text.push(":")
+            && self.push_value(value);
+        if !fits {
+            self.text.truncate(before);
+        }
+    }
+
+    fn push_key(&mut self, key: &str) -> bool {
+        key.chars().all(|character| {
+            self.text.push_ascii(match character {
+                ',' | ';' | ':' | '=' | '~' => b'_',
+                '\x21'..='\x7e' => character as u8,
+                _ => b'_',
+            })
+        })
+    }
+
+    fn push_value(&mut self, value: &str) -> bool {
+        value.chars().all(|character| {
+            self.text.push_ascii(match character {
+                '=' => b'~',
+                ',' | ';' | '~' => b'_',
+                '\x20'..='\x7e' => character as u8,
+                _ => b'_',
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::TraceId;
+
+    fn bounded(value: &str) -> Option<String> {
+        Members::parse(value.as_bytes())?
+            .to_bounded_text()
+            .map(String::from)
+    }
+
+    fn rebuilt(tracestate: &str) -> String {
+        let tags = PropagationTags::default();
+        let mut context = InjectContext::new(TraceId::new(0, 1), SpanId::new(11), &tags);
+        context.tracestate = Some(tracestate);
+        build(&context, SpanId::new(11)).as_str().to_owned()
+    }
+
+    #[test]
+    fn inbound_members_are_cleaned_and_ordered() {
+        for (value, expected) in [
+            ("foo=1 \t , \t bar=2, \t baz=3", Some("foo=1,bar=2,baz=3")),
+            ("foo=1,dd=s:1,bar=2,dd=s:2", Some("dd=s:2,foo=1,bar=2")),
+            (",,foo=1,", Some("foo=1")),
+            ("foo,=1,bar=,baz=1", Some("baz=1")),
+            ("foo=1,bar=\u{e9}", None),
+            ("foo=1,bar=a\tb", None),
+            ("", None),
+            (" , ", None),
+        ] {
+            assert_eq!(bounded(value).as_deref(), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_single_bad_item_loses_the_member() {
+        for (member, is_read) in [
+            ("s:1;o:rum;t.x:1", true),
+            ("s:1;unknown:1", true),
+            ("s:1;", false),
+            ("s:1;x", false),
+            ("s:one", false),
+            ("", false),
+        ] {
+            assert_eq!(Member::parse(member).is_some(), is_read, "{member}");
+        }
+        let member =
+            Member::parse("s:2;o:a~b;p:XX!X;t.usr.id:YQ~~;t.tid:1;t.dm:x;t.:1;t.url:http://a")
+                .unwrap();
+        assert_eq!(member.origin.as_deref(), Some("a=b"));
+        assert_eq!(member.last_parent_id, Some("XX!X"));
+        assert_eq!(
+            member.tags.iter().collect::<Vec<_>>(),
+            [("_dd.p.usr.id", "YQ=="), ("_dd.p.url", "http://a")]
+        );
+    }
+
+    #[test]
+    fn long_members_give_way_first_and_ot_stays_beside_dd() {
+        let numbered = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>();
+        // 31 others fit beside Datadog's.
+        let header = rebuilt(&numbered(33).join(","));
+        assert_eq!(header.split(',').count(), 32);
+        assert!(
+            header.starts_with("dd=p:000000000000000b,k0=v,") && header.ends_with(",k30=v"),
+            "{header}"
+        );
+
+        let long = format!("long={}", "v".repeat(124));
+        let header = rebuilt(&format!("{long},{}", numbered(31).join(",")));
+        assert!(
+            !header.contains("long") && header.ends_with(",k30=v"),
+            "{header}"
+        );
+        let header = rebuilt(&format!("{long},{}", numbered(30).join(",")));
+        assert!(
+            header.contains("long") && header.ends_with(",k29=v"),
+            "{header}"
+        );
+
+        let header = rebuilt(&format!(
+            "foo=1,ot=rv:1;th:0,big={},small=1",
+            "v".repeat(480)
+        ));
+        assert_eq!(header, "dd=p:000000000000000b,ot=rv:1;th:0,foo=1,small=1");
+        let header = rebuilt(&format!("foo=1,middle={},small=1", "v".repeat(100)));
+        assert!(header.ends_with(",small=1"), "{header}");
+        let many = vec![format!("m={}", "v".repeat(98)); 5].join(",");
+        assert!(rebuilt(&many).len() <= MAX_BYTES);
+    }
+
+    #[test]
+    fn outbound_items_are_escaped_and_bounded() {
+        let mut tags = PropagationTags::default();
+        tags.set("_dd.p.big", &"x".repeat(300));
+        tags.set("_dd.p.a:b=c", "1;2~3=4,5\u{e9}");
+        tags.set("_dd.p.usr.id", "YQ==");
+        tags.set("_dd.p.dm", "-4");
+        let mut context = InjectContext::new(TraceId::new(0, 1), SpanId::new(11), &tags);
+        context.origin = Some("synthetics~;=web,z");
+        let header = build(&context, SpanId::new(11));
+        assert_eq!(
+            header.as_str(),
+            "dd=p:000000000000000b;o:synthetics__~web_z;t.usr.id:YQ~~;t.dm:-4;t.a_b_c:1_2_3~4_5_"
+        );
+    }
+}
