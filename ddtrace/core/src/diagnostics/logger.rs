@@ -1,0 +1,455 @@
+//! The state behind the tracer's own log: level, recent places, destination.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::level::Level;
+
+/// Places whose last line is remembered. Places are calls in our source, so this is never reached
+/// in practice; it bounds memory all the same.
+const MAX_PLACES: usize = 1024;
+
+/// The longest line, in bytes.
+const MAX_LINE: usize = 4096;
+
+/// How the log behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The lowest level that is written to standard error; `None` for none at all.
+    pub level: Option<Level>,
+    /// The least time between two lines from one place; zero for no limit.
+    pub rate: Duration,
+    /// A file to write to instead of standard error.
+    pub file: Option<PathBuf>,
+    /// The lowest level that is written to the file.
+    pub file_level: Option<Level>,
+    /// The size at which the file is renamed and begun anew.
+    pub file_size: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            level: Some(Level::Warn),
+            rate: Duration::from_secs(60),
+            file: None,
+            file_level: Some(Level::Debug),
+            file_size: 15 << 20,
+        }
+    }
+}
+
+pub(super) struct Logger {
+    /// 0: off, else the lowest level that is written, plus one. Kept outside the lock, so that a
+    /// line that goes nowhere costs one load.
+    level: AtomicU8,
+    state: Mutex<Option<State>>,
+}
+
+struct State {
+    rate: Duration,
+    places: HashMap<(&'static str, u32, u32), Place>,
+    file: Option<LogFile>,
+}
+
+struct Place {
+    last: Instant,
+    left_out: u64,
+}
+
+thread_local! {
+    static LOGGING: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(super) fn is_logging() -> bool {
+    LOGGING.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Marks the thread as writing a line, for as long as it lives.
+struct Mark;
+
+impl Mark {
+    /// `None` when the thread is writing a line already, or is so far gone that this is unknown.
+    fn set() -> Option<Mark> {
+        let was = LOGGING
+            .try_with(|logging| logging.replace(true))
+            .unwrap_or(true);
+        (!was).then_some(Mark)
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let _ = LOGGING.try_with(|logging| logging.set(false));
+    }
+}
+
+impl Logger {
+    pub(super) const fn new() -> Logger {
+        Logger {
+            level: AtomicU8::new(Level::Warn as u8 + 1),
+            state: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn configure(&self, settings: Settings) {
+        let level = match settings.file {
+            Some(_) => settings.file_level,
+            None => settings.level,
+        };
+        let file = settings
+            .file
+            .map(|path| LogFile::open(path, settings.file_size));
+        let places = HashMap::new();
+        *self.lock() = Some(State {
+            rate: settings.rate,
+            places,
+            file,
+        });
+        self.level
+            .store(level.map_or(0, |level| level as u8 + 1), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_enabled(&self, level: Level) -> bool {
+        (level as u8) < self.level.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn log(
+        &self,
+        level: Level,
+        place: Option<&'static Location<'static>>,
+        message: fmt::Arguments<'_>,
+    ) {
+        self.log_at(Instant::now(), level, place, message, &mut io::stderr());
+    }
+
+    fn log_at(
+        &self,
+        now: Instant,
+        level: Level,
+        place: Option<&'static Location<'static>>,
+        message: fmt::Arguments<'_>,
+        fallback: &mut dyn Write,
+    ) {
+        if !self.is_enabled(level) {
+            return;
+        }
+        let Some(_mark) = Mark::set() else { return };
+        // The message is made before the lock is taken: it may run code that is not ours.
+        let mut line = Line(String::new());
+        if line.write_fmt(message).is_err() {
+            line.0.push_str("...");
+        }
+        let mut state = self.lock();
+        let state = state.get_or_insert_with(|| {
+            let Settings { rate, .. } = Settings::default();
+            State {
+                rate,
+                places: HashMap::new(),
+                file: None,
+            }
+        });
+        let unlimited = self.is_enabled(Level::Debug) || state.rate.is_zero();
+        if let Some(place) = place.filter(|_| !unlimited) {
+            match state.may_write(now, place) {
+                None => return,
+                Some(0) => {}
+                Some(count) => {
+                    let _ = write!(line.0, " ({count} more like this were left out)");
+                }
+            }
+        }
+        // One write per line keeps lines of several threads and processes apart.
+        match &mut state.file {
+            Some(file) => file.write(level, &line.0),
+            None => {
+                let text = format!("ddtrace: {level}: {}\n", line.0);
+                let _ = fallback.write_all(text.as_bytes());
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether a place may write, and how many of its lines were left out since the last.
+    fn may_write(&mut self, now: Instant, place: &'static Location<'static>) -> Option<u64> {
+        let key = (place.file(), place.line(), place.column());
+        if let Some(known) = self.places.get_mut(&key) {
+            if now.saturating_duration_since(known.last) < self.rate {
+                known.left_out += 1;
+                return None;
+            }
+            known.last = now;
+            return Some(std::mem::take(&mut known.left_out));
+        }
+        if self.places.len() >= MAX_PLACES {
+            self.places.clear();
+        }
+        self.places.insert(
+            key,
+            Place {
+                last: now,
+                left_out: 0,
+            },
+        );
+        Some(0)
+    }
+}
+
+/// Collects a message as one line of bounded length: characters that would break the line, or
+/// move the cursor of whoever reads it, are escaped.
+struct Line(String);
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if self.0.len() >= MAX_LINE {
+                return Err(fmt::Error);
+            }
+            if c.is_control() && c != '\t' {
+                self.0.extend(c.escape_default());
+            } else {
+                self.0.push(c);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file that is renamed to `<name>.1` when it is full.
+struct LogFile {
+    path: PathBuf,
+    limit: u64,
+    open: Option<(File, u64)>,
+}
+
+impl LogFile {
+    fn open(path: PathBuf, limit: u64) -> LogFile {
+        let open = open(&path);
+        LogFile { path, limit, open }
+    }
+
+    fn write(&mut self, level: Level, line: &str) {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let text = format!(
+            "{}.{:03} ddtrace: {level}: {line}\n",
+            since.as_secs(),
+            since.subsec_millis()
+        );
+        let length = text.len() as u64;
+        let full = self
+            .open
+            .as_ref()
+            .is_some_and(|(_, size)| *size > 0 && size + length > self.limit);
+        if full {
+            let mut old = self.path.clone().into_os_string();
+            old.push(".1");
+            let _ = std::fs::rename(&self.path, old);
+            self.open = None;
+        }
+        if self.open.is_none() {
+            self.open = open(&self.path);
+        }
+        let Some((file, size)) = &mut self.open else {
+            // The user asked for a file that cannot be written: better here than nowhere.
+            let _ = io::stderr().write_all(text.as_bytes());
+            return;
+        };
+        if file.write_all(text.as_bytes()).is_ok() {
+            *size += length;
+        } else {
+            self.open = None;
+        }
+    }
+}
+
+fn open(path: &Path) -> Option<(File, u64)> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .ok()?;
+    let size = file.metadata().map_or(0, |data| data.len());
+    Some((file, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn here() -> &'static Location<'static> {
+        Location::caller()
+    }
+
+    fn logger(level: Option<Level>, seconds: u64) -> Logger {
+        let logger = Logger::new();
+        logger.configure(Settings {
+            level,
+            rate: Duration::from_secs(seconds),
+            ..Settings::default()
+        });
+        logger
+    }
+
+    #[test]
+    fn one_place_writes_once_per_rate_and_then_says_what_was_left_out() {
+        let logger = logger(Some(Level::Warn), 60);
+        let (one, other) = (here(), here());
+        let start = Instant::now();
+        let mut out = Vec::new();
+        for (seconds, place) in [
+            (0, one),
+            (1, one),
+            (2, other),
+            (59, one),
+            (60, one),
+            (61, one),
+        ] {
+            let now = start + Duration::from_secs(seconds);
+            logger.log_at(
+                now,
+                Level::Warn,
+                Some(place),
+                format_args!("at {seconds}"),
+                &mut out,
+            );
+        }
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "ddtrace: warning: at 0\n\
+             ddtrace: warning: at 2\n\
+             ddtrace: warning: at 60 (2 more like this were left out)\n"
+        );
+    }
+
+    #[test]
+    fn levels_below_the_set_one_are_not_written() {
+        let cases = [
+            (None, ""),
+            (Some(Level::Error), "error "),
+            (Some(Level::Info), "error warning info "),
+            (Some(Level::Debug), "error warning info debug "),
+        ];
+        for (set, expected) in cases {
+            let logger = logger(set, 60);
+            let mut out = Vec::new();
+            for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
+                let place = Some(here());
+                logger.log_at(Instant::now(), level, place, format_args!("x"), &mut out);
+            }
+            let levels = String::from_utf8(out)
+                .unwrap()
+                .replace("ddtrace: ", "")
+                .replace(": x\n", " ");
+            // One place wrote all lines: only `debug` is without a limit.
+            let expected = if set == Some(Level::Debug) {
+                expected
+            } else {
+                &expected[..expected.find(' ').map_or(0, |end| end + 1)]
+            };
+            assert_eq!(levels, expected, "{set:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        let logger = logger(Some(Level::Debug), 60);
+        let mut out = Vec::new();
+        let message = format!("a\nddtrace: error: forged\u{1b}[2J{}", "x".repeat(10_000));
+        logger.log_at(
+            Instant::now(),
+            Level::Warn,
+            None,
+            format_args!("{message}"),
+            &mut out,
+        );
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("ddtrace: warning: a\\nddtrace: error: forged\\u{1b}[2Jxxx"));
+        assert_eq!(text.matches('\n').count(), 1);
+        assert!(text.len() < MAX_LINE + 64);
+    }
+
+    #[test]
+    fn a_display_that_logs_does_not_come_back_in() {
+        struct Logs<'a>(&'a Logger);
+        impl fmt::Display for Logs<'_> {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                assert!(is_logging());
+                self.0.log(Level::Error, None, format_args!("inner"));
+                out.write_str("outer")
+            }
+        }
+        let logger = logger(Some(Level::Warn), 0);
+        let mut out = Vec::new();
+        logger.log_at(
+            Instant::now(),
+            Level::Warn,
+            None,
+            format_args!("{}", Logs(&logger)),
+            &mut out,
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), "ddtrace: warning: outer\n");
+        assert!(!is_logging());
+    }
+
+    #[test]
+    fn a_closed_destination_loses_the_line_only() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let logger = logger(Some(Level::Warn), 0);
+        logger.log_at(
+            Instant::now(),
+            Level::Warn,
+            None,
+            format_args!("x"),
+            &mut Closed,
+        );
+    }
+
+    #[test]
+    fn a_full_file_is_renamed_and_begun_anew() {
+        let folder = std::env::temp_dir().join(format!("ddtrace-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("tracer.log");
+        let logger = Logger::new();
+        logger.configure(Settings {
+            file: Some(path.clone()),
+            file_size: 150,
+            rate: Duration::ZERO,
+            ..Settings::default()
+        });
+        for number in 0..4 {
+            logger.log(
+                Level::Debug,
+                None,
+                format_args!("line {number} {}", "x".repeat(20)),
+            );
+        }
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert!(read(&path).contains("line 3") && !read(&path).contains("line 1"));
+        assert!(read(&folder.join("tracer.log.1")).contains("line 1"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,79 @@
+//! The tracer's own log: what the library itself has to say.
+//!
+//! One function, [`log`], and its shorthands [`error`], [`warn`], [`info`] and [`debug`]. A line goes to standard error as
+//! `ddtrace: <level>: <message>`, or to the file of `DD_TRACE_LOG_FILE` with the time in front.
+//!
+//! The rules, because this runs inside somebody else's program:
+//!
+//! * **Quiet.** One line per place in the source and [`Settings::rate`]; what was left out is
+//!   counted and said with the next line from there. At level `debug` nothing is left out.
+//! * **Harmless.** A closed standard error, a full disk or a poisoned lock loses the line, nothing
+//!   more. A message is one line, whatever is in it.
+//! * **Not re-entrant.** A line written while one is being written on the same thread (a `Display`
+//!   that logs) is dropped, and [`is_logging`] tells a log bridge to leave our lines alone.
+//!
+//! This module stands below every other and knows no configuration: whoever starts a tracer hands
+//! it [`Settings`] with [`configure`]. Until then the level is `warn`.
+
+mod level;
+mod logger;
+
+use std::fmt;
+use std::panic::Location;
+
+pub use level::Level;
+pub use logger::Settings;
+
+use logger::Logger;
+
+static LOGGER: Logger = Logger::new();
+
+/// Sets level, rate and destination for the process.
+pub fn configure(settings: Settings) {
+    LOGGER.configure(settings);
+}
+
+/// Whether a line of this level would go anywhere; for messages that cost something to make.
+pub fn is_enabled(level: Level) -> bool {
+    LOGGER.is_enabled(level)
+}
+
+/// Whether this thread is writing a line of the tracer's log at this moment.
+pub fn is_logging() -> bool {
+    logger::is_logging()
+}
+
+/// Writes a line, unless its level is too low or the same place wrote one recently.
+#[track_caller]
+pub fn log(level: Level, message: fmt::Arguments<'_>) {
+    LOGGER.log(level, Some(Location::caller()), message);
+}
+
+/// Writes a line however recently the same place wrote one: for lists that are written once.
+pub fn log_always(level: Level, message: fmt::Arguments<'_>) {
+    LOGGER.log(level, None, message);
+}
+
+/// [`log`] at level `error`.
+#[track_caller]
+pub fn error(message: fmt::Arguments<'_>) {
+    log(Level::Error, message);
+}
+
+/// [`log`] at level `warn`.
+#[track_caller]
+pub fn warn(message: fmt::Arguments<'_>) {
+    log(Level::Warn, message);
+}
+
+/// [`log`] at level `info`.
+#[track_caller]
+pub fn info(message: fmt::Arguments<'_>) {
+    log(Level::Info, message);
+}
+
+/// [`log`] at level `debug`.
+#[track_caller]
+pub fn debug(message: fmt::Arguments<'_>) {
+    log(Level::Debug, message);
+}
