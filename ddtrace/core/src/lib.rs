@@ -2,6 +2,7 @@
 //!
 //! Programs depend on the facade `ddtrace`; integrations and products depend on this crate.
 
+pub mod config;
 pub mod diagnostics;
 pub mod events;
 pub mod instrument;

@@ -1,0 +1,319 @@
+//! The effective configuration: what sources said, interpreted once, as typed fields.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::agent_url::{AgentUrl, DogstatsdAddress};
+use super::builder::ConfigBuilder;
+use super::environment::Environment;
+use super::integration::{self, IntegrationSettings};
+use super::otel::OtelFinding;
+use super::problem::Problem;
+use super::secret::Secret;
+use super::sources::{CodeValue, Origin, Resolved, Sources};
+use super::table::Name;
+use crate::diagnostics::{self, Level};
+
+/// Format of trace payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApiVersion {
+    /// Maps of named fields.
+    V04,
+    /// Arrays over a table of strings.
+    V05,
+}
+
+/// What becomes of incoming context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtractBehavior {
+    /// It is continued.
+    Continue,
+    /// A new trace is begun, with a link to it.
+    Restart,
+    /// It is not looked at.
+    Ignore,
+}
+
+/// What SQL comments tell the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DbmMode {
+    /// Nothing.
+    Disabled,
+    /// The service.
+    Service,
+    /// The service and the trace.
+    Full,
+    /// The service, with the base hash.
+    DynamicService,
+}
+
+/// What is removed from query strings before they become tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryObfuscation {
+    /// What the built-in expression covers.
+    BuiltIn,
+    /// What this expression matches. It compiles with `regex::bytes`, Unicode off.
+    Pattern(String),
+    /// Nothing: the setting is empty on purpose.
+    Off,
+    /// Everything: the setting is no valid expression, so query strings are not tagged.
+    Invalid,
+}
+
+/// Where finished traces go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TraceExporter {
+    /// The Datadog agent.
+    Agent,
+    /// An OpenTelemetry collector.
+    Otlp {
+        /// The full URL.
+        endpoint: String,
+        /// `http/protobuf` or `http/json`.
+        protocol: String,
+        /// How long one request may take.
+        timeout: Duration,
+    },
+}
+
+/// How many distinct groups statistics keep in one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatsLimits {
+    /// Groups in all.
+    pub groups: usize,
+    /// Resources.
+    pub resources: usize,
+    /// HTTP endpoints.
+    pub http_endpoints: usize,
+    /// Sets of peer tags.
+    pub peer_tags: usize,
+    /// Values of additional tags.
+    pub additional_tags: usize,
+}
+
+/// The configuration of one tracer. Immutable; see the [module](super) for where values come from.
+#[derive(Clone)]
+#[non_exhaustive]
+#[allow(
+    missing_docs,
+    reason = "each field is a row of the table, which documents it"
+)]
+pub struct Config {
+    pub service: String,
+    /// Whether nobody named the service, so that it is the executable's name.
+    pub service_is_inferred: bool,
+    pub env: Option<String>,
+    pub version: Option<String>,
+    /// Tags for every span; `service` and `version` are taken out, `env` stays in.
+    pub tags: Vec<(String, String)>,
+    pub service_mapping: BTreeMap<String, String>,
+    pub trace_enabled: bool,
+    pub apm_tracing_enabled: bool,
+
+    pub agent_url: AgentUrl,
+    pub agent_timeout: Duration,
+    pub dogstatsd: DogstatsdAddress,
+    pub trace_exporter: TraceExporter,
+
+    pub api_version: ApiVersion,
+    pub writer_buffer_size: usize,
+    /// At most `writer_buffer_size`.
+    pub max_payload_size: usize,
+    pub writer_interval: Duration,
+    pub partial_flush: bool,
+    /// At least 1.
+    pub partial_flush_min_spans: usize,
+
+    /// A JSON array.
+    pub sampling_rules: String,
+    /// Where the rules came from: remote rules have a mechanism of their own.
+    pub sampling_rules_origin: Origin,
+    /// Traces per second; 0 keeps none, negative sets no limit.
+    pub rate_limit: i64,
+    /// A JSON array, from the setting or the file that it names.
+    pub span_sampling_rules: Option<String>,
+
+    /// Names among `datadog`, `tracecontext`, `b3multi`, `b3` and `baggage`, in order, each once.
+    pub propagation_extract: Vec<String>,
+    /// As `propagation_extract`.
+    pub propagation_inject: Vec<String>,
+    pub propagation_extract_first: bool,
+    pub propagation_behavior: ExtractBehavior,
+    pub propagation_as_span_links: Vec<String>,
+    pub http_baggage_enabled: bool,
+    /// `*` means all.
+    pub baggage_tag_keys: Vec<String>,
+    /// 0 switches the header off.
+    pub x_datadog_tags_max_length: usize,
+    pub trace_id_128_bit: bool,
+    pub trace_id_128_bit_logging: bool,
+
+    pub report_hostname: bool,
+    /// From the setting, else from the system.
+    pub hostname: Option<String>,
+    /// Both ends included.
+    pub http_server_error_statuses: Vec<(u16, u16)>,
+    /// Header names in lower case, each with its tag; an empty tag means the usual name.
+    pub header_tags: Vec<(String, String)>,
+    /// Also true with AppSec.
+    pub client_ip_enabled: bool,
+    pub client_ip_header: Option<String>,
+    pub http_server_tag_query_string: bool,
+    pub http_client_tag_query_string: bool,
+    pub query_obfuscation: QueryObfuscation,
+    /// Also true with AppSec, unless set.
+    pub resource_renaming: bool,
+    pub resource_renaming_always: bool,
+
+    /// 0 or 1.
+    pub span_attribute_schema: u8,
+    pub remove_integration_service_names: bool,
+    /// Also true under schema 1.
+    pub peer_service_defaults: bool,
+    pub peer_service_mapping: BTreeMap<String, String>,
+    pub dbm_propagation_mode: DbmMode,
+    pub dbm_inject_base_hash: bool,
+
+    pub stats_computation: bool,
+    pub stats_additional_tags: Vec<String>,
+    pub stats_limits: StatsLimits,
+    pub native_span_events: bool,
+
+    pub logs_injection: bool,
+    pub runtime_metrics: bool,
+    pub runtime_metrics_runtime_id: bool,
+    pub health_metrics: bool,
+
+    pub startup_logs: bool,
+    pub debug: bool,
+    /// `None`: the log is off.
+    pub log_level: Option<Level>,
+    pub log_file: Option<PathBuf>,
+    /// `None`: nothing goes to the file.
+    pub log_file_level: Option<Level>,
+    pub log_file_size: u64,
+    /// Zero: no limit.
+    pub logging_rate: Duration,
+    pub traceback_max_size: usize,
+
+    pub git_metadata: bool,
+    /// Without credentials.
+    pub git_repository_url: Option<String>,
+    pub git_commit_sha: Option<String>,
+    pub process_tags: bool,
+    pub external_env: Option<String>,
+    pub entity_id: Option<String>,
+    pub origin_detection: bool,
+
+    pub telemetry_enabled: bool,
+    pub remote_config_enabled: bool,
+    pub remote_config_poll_interval: Duration,
+    pub site: String,
+    pub api_key: Option<Secret>,
+    pub agentless: bool,
+    pub proxy_https: Option<Secret>,
+    pub appsec_enabled: Option<bool>,
+    pub otel_enabled: bool,
+    pub otlp_headers: Option<Secret>,
+    /// For tests against the test agent.
+    pub test_session_token: Option<String>,
+
+    pub(super) sources: Sources,
+    pub(super) facts: Facts,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Shows the identity and the address only: a whole configuration is the business of telemetry.
+impl fmt::Debug for Config {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Config")
+            .field("service", &self.service)
+            .field("env", &self.env)
+            .field("version", &self.version)
+            .field("agent_url", &self.agent_url.to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was found out about the host, so that a later `Config` need not ask again.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) executable: Option<String>,
+    pub(super) hostname: Option<String>,
+    pub(super) has_trace_socket: bool,
+    pub(super) has_metric_socket: bool,
+    pub(super) span_rules_file: Option<String>,
+}
+
+impl Config {
+    /// Begins a configuration in code; without further calls it is that of the process.
+    pub fn builder() -> ConfigBuilder<'static> {
+        ConfigBuilder::default()
+    }
+
+    pub(super) fn read(
+        environment: &dyn Environment,
+        code: &BTreeMap<Name, CodeValue>,
+        mut problems: Vec<Problem>,
+    ) -> Config {
+        let sources = Sources::collect(environment, code, &mut problems);
+        let facts = Facts::gather(environment, &sources, &mut problems);
+        Config::interpret(sources, facts, problems)
+    }
+
+    /// The same configuration with these remote values on top, in place of earlier remote ones.
+    /// Texts are parsed as a variable's would be; `config_id` says for telemetry where they are from.
+    /// Its problems are only those of the new values.
+    pub fn with_remote(&self, values: &[(Name, String)], config_id: Option<&str>) -> Config {
+        let mut problems = Vec::new();
+        let sources = self.sources.with_remote(values, config_id, &mut problems);
+        Config::interpret(sources, self.facts.clone(), problems)
+    }
+
+    /// All settings in the order of the table, each with what every source said.
+    pub fn settings(&self) -> &[Resolved] {
+        &self.sources.resolved
+    }
+
+    /// One setting with what every source said.
+    pub fn setting(&self, name: Name) -> &Resolved {
+        &self.sources.resolved[name as usize]
+    }
+
+    /// What telemetry counts about OpenTelemetry variables.
+    pub fn otel_findings(&self) -> &[OtelFinding] {
+        &self.sources.findings
+    }
+
+    /// What is wrong with values that were found.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Prints each problem as one line. For whoever starts a tracer, once.
+    pub fn report_problems(&self) {
+        for problem in &self.problems {
+            diagnostics::log_always(problem.level, format_args!("{problem}"));
+        }
+    }
+
+    /// How the tracer's own log is to behave.
+    pub fn log_settings(&self) -> diagnostics::Settings {
+        diagnostics::Settings {
+            level: self.log_level,
+            rate: self.logging_rate,
+            file: self.log_file.clone(),
+            file_level: self.log_file_level,
+            file_size: self.log_file_size,
+        }
+    }
+
+    /// The settings of an integration, by its name in lower case (`axum`).
+    pub fn integration(&self, name: &str) -> IntegrationSettings {
+        integration::read(name, &self.sources.families)
+    }
+}
