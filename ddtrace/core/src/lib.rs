@@ -5,8 +5,12 @@
 pub mod config;
 pub mod diagnostics;
 pub mod events;
+pub mod export;
 pub mod instrument;
 pub mod propagation;
 pub mod sampling;
 mod stack_text;
+pub mod test_support;
+mod text;
 pub mod trace;
+pub mod worker;

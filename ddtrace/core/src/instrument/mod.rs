@@ -1,6 +1,10 @@
 //! What the macros' expansions call, and the registry of what is linked into the program.
 
 mod registry;
+mod sites;
 
 pub use inventory;
+pub use linkme;
 pub use registry::{Integration, Linked, Product, linked, start};
+pub use sites::SITES;
+pub(crate) use sites::{switch_off, switch_on};

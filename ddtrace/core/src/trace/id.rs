@@ -96,6 +96,15 @@ impl fmt::LowerHex for SpanId {
     }
 }
 
+/// Which span of which trace: what a link or a header points at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SpanContextId {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span in it.
+    pub span_id: SpanId,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

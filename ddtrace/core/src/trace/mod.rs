@@ -1,5 +1,55 @@
 //! Ids, clock, spans, and what is active where.
+//!
+//! The life of a span:
+//!
+//! 1. An attribute, `span!` or an integration starts it at a static [`Site`]. If the site is off, that was all.
+//! 2. It is an *open span*: a value of 48 bytes with one owner. [`enter`] puts it on the thread's stack, whose top is
+//!    the active span; a [`Span`] holds it itself while it is not entered.
+//! 3. What is written on it belongs to it ([`SpanGuard::set_tag`] and its like).
+//! 4. When it ends it becomes a record in the buffer that the thread has in hand.
+//! 5. When the last open span of the *segment* (the spans of one trace in this process under one local root) ends, the
+//!    segment's buffers go to the worker. Very long segments go in parts.
+//!
+//! Nothing of that allocates in the steady state, takes a contended lock, or waits. What needs a decision or a conversion
+//! is done by the worker, except at the border to other processes: extracting and injecting contexts.
+//!
+//! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `segment`, `tracer` (one knot: a
+//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write` · `context`, `guard`, `span` · `future`, `border`.
 
+mod border;
+pub(crate) mod clock;
+mod context;
+mod future;
+mod guard;
 mod id;
+pub(crate) mod local;
+pub(crate) mod open;
+pub(crate) mod outbox;
+pub(crate) mod panic;
+pub(crate) mod segment;
+pub(crate) mod service;
+mod site;
+mod span;
+mod tags;
+pub(crate) mod tracer;
+pub(crate) mod write;
 
-pub use id::{SpanId, TraceId};
+pub use border::{active_ids, extract, inject, inject_context};
+pub use context::{Attached, Context};
+pub use future::{
+    EnterOnPoll, InContext, Instrumented, InstrumentedIter, InstrumentedLater, InstrumentedStream,
+    Observe, Unobserved, carry, carry_fn, enter_on_poll, instrument, instrument_iter,
+    instrument_start, instrument_start_with, instrument_stream, instrument_with,
+};
+pub use guard::{
+    CurrentSpan, SpanGuard, SpanRef, current_root_span, current_span, enter, enter_child_of,
+    enter_if, enter_off, enter_root,
+};
+pub use id::{SpanContextId, SpanId, TraceId};
+pub use site::{Site, SpanKind};
+pub use span::{Entered, Span, Start};
+pub use tags::{EventValue, SpanEvent, SpanLink, Tag, TagValue, Value};
+pub(crate) use tags::{StoredValue, Tags};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! What happens to finished segments: assembled, filtered, encoded, sent. All of it on the worker.
+//!
+//! ```text
+//!   threads' outboxes ──> pipeline ──> assemble ──> filters ──> payload (v04, v05) ──> agent client
+//! ```
+
+mod assemble;
+mod finished;
+mod json;
+mod msgpack;
+mod payload;
+pub(crate) mod pipeline;
+mod v04;
+mod v05;
+
+pub(crate) use assemble::decide_early;
+pub use finished::{FinishedSpan, SpanData};
+pub use payload::{Format, Payload, PayloadBuilder};
+pub use pipeline::TraceFilter;

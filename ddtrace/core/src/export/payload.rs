@@ -1,0 +1,166 @@
+//! A payload that grows chunk by chunk.
+
+use super::finished::FinishedSpan;
+use super::msgpack::ARRAY_32_HEAD;
+use super::{v04, v05};
+
+/// Which of the agent's trace endpoints a payload is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `POST /v0.4/traces`.
+    V04 {
+        /// Span events as structures of their own, for agents whose `/info` says `span_events`; as JSON text otherwise.
+        native_events: bool,
+    },
+    /// `POST /v0.5/traces`.
+    V05,
+}
+
+/// A finished payload.
+#[derive(Debug)]
+pub struct Payload {
+    /// The request's body.
+    pub body: Vec<u8>,
+    /// Chunks in it, for `X-Datadog-Trace-Count`.
+    pub chunks: usize,
+    /// Spans in it.
+    pub spans: usize,
+    /// What it is encoded as.
+    pub format: Format,
+}
+
+/// Collects chunks until the payload is sent.
+///
+/// A chunk is written in place and taken back if it turns out to be larger than a payload may be.
+#[derive(Debug)]
+pub struct PayloadBuilder {
+    encoder: Encoder,
+    chunks: usize,
+    spans: usize,
+    /// Spans of the chunk in hand, and where its head stands.
+    in_chunk: u32,
+    head: usize,
+}
+
+#[derive(Debug)]
+enum Encoder {
+    V04 { body: Vec<u8>, native_events: bool },
+    V05(Box<v05::Encoder>),
+}
+
+impl PayloadBuilder {
+    /// An empty payload.
+    pub fn new(format: Format) -> Self {
+        let encoder = match format {
+            Format::V04 { native_events } => Encoder::V04 {
+                body: v04::begin(0),
+                native_events,
+            },
+            Format::V05 => Encoder::V05(Box::default()),
+        };
+        Self {
+            encoder,
+            chunks: 0,
+            spans: 0,
+            in_chunk: 0,
+            head: 0,
+        }
+    }
+
+    /// What it encodes.
+    pub fn format(&self) -> Format {
+        match &self.encoder {
+            Encoder::V04 { native_events, .. } => Format::V04 {
+                native_events: *native_events,
+            },
+            Encoder::V05(_) => Format::V05,
+        }
+    }
+
+    /// Begins a chunk: the spans of one trace that are sent together.
+    pub fn begin_chunk(&mut self) {
+        self.in_chunk = 0;
+        let body = self.body_mut();
+        let head = body.len();
+        body.extend_from_slice(&[0; ARRAY_32_HEAD]);
+        self.head = head;
+    }
+
+    /// Adds a span to the chunk.
+    #[inline]
+    pub fn push(&mut self, span: &FinishedSpan<'_>) {
+        self.in_chunk += 1;
+        match &mut self.encoder {
+            Encoder::V04 {
+                body,
+                native_events,
+            } => v04::encode_span(body, span, *native_events),
+            Encoder::V05(encoder) => encoder.encode_span(span),
+        }
+    }
+
+    /// Ends the chunk. Gives its size in bytes; a chunk without spans is taken back.
+    pub fn end_chunk(&mut self) -> usize {
+        let (head, count) = (self.head, self.in_chunk);
+        if count == 0 {
+            self.undo_chunk();
+            return 0;
+        }
+        self.chunks += 1;
+        self.spans += count as usize;
+        let body = self.body_mut();
+        body[head] = 0xdd;
+        body[head + 1..head + ARRAY_32_HEAD].copy_from_slice(&count.to_be_bytes());
+        body.len() - head
+    }
+
+    /// Takes the chunk in hand, or the last one that was ended, back.
+    pub fn undo_chunk(&mut self) {
+        let head = self.head;
+        let body = self.body_mut();
+        if body.len() > head && body[head] == 0xdd {
+            self.chunks -= 1;
+            self.spans -= self.in_chunk as usize;
+        }
+        self.body_mut().truncate(head);
+        self.in_chunk = 0;
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.chunks == 0
+    }
+
+    /// The size that the payload would have, in bytes.
+    pub fn len(&self) -> usize {
+        match &self.encoder {
+            Encoder::V04 { body, .. } => body.len(),
+            Encoder::V05(encoder) => encoder.len(),
+        }
+    }
+
+    /// The payload as it is; the builder begins the next one.
+    pub fn take(&mut self) -> Payload {
+        let format = self.format();
+        let (chunks, spans) = (self.chunks, self.spans);
+        let body = match &mut self.encoder {
+            Encoder::V04 { body, .. } => v04::finish(body, chunks),
+            Encoder::V05(encoder) => encoder.finish(chunks),
+        };
+        self.chunks = 0;
+        self.spans = 0;
+        Payload {
+            body,
+            chunks,
+            spans,
+            format,
+        }
+    }
+
+    fn body_mut(&mut self) -> &mut Vec<u8> {
+        match &mut self.encoder {
+            Encoder::V04 { body, .. } => body,
+            Encoder::V05(encoder) => encoder.body_mut(),
+        }
+    }
+}

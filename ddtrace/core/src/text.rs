@@ -1,0 +1,92 @@
+//! The user's `Display` and `Debug`, called with care: what they panic with stays here, and what they write is bounded.
+
+use std::fmt::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The longest text that formatting one value may give, in bytes; a tag's limit.
+pub(crate) const LIMIT: usize = 25_000;
+
+/// Formats a value. A panic in it gives `<panicked in Display>`; beyond [`LIMIT`] the rest is not even formatted.
+pub(crate) fn display<T: fmt::Display + ?Sized>(value: &T) -> String {
+    bounded(format_args!("{value}")).unwrap_or_else(|| "<panicked in Display>".to_owned())
+}
+
+/// Runs the user's code; nothing if it panics.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Formats into a bounded text; nothing if the formatting panicked.
+pub(crate) fn bounded(arguments: fmt::Arguments<'_>) -> Option<String> {
+    let mut text = Bounded {
+        text: String::new(),
+    };
+    // An error means that the bound was reached, or that the value's own formatting gave up: what is there is kept.
+    guarded(|| {
+        let _ = text.write_fmt(arguments);
+    })?;
+    Some(text.text)
+}
+
+struct Bounded {
+    text: String,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = LIMIT - self.text.len();
+        if more.len() <= room {
+            self.text.push_str(more);
+            return Ok(());
+        }
+        self.text.push_str(&more[..floor_char_boundary(more, room)]);
+        Err(fmt::Error)
+    }
+}
+
+/// The last place at or before `at` where a character ends.
+pub(crate) fn floor_char_boundary(text: &str, at: usize) -> usize {
+    if at >= text.len() {
+        return text.len();
+    }
+    (0..=at)
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panics;
+
+    impl fmt::Display for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("by design")
+        }
+    }
+
+    struct Endless;
+
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            loop {
+                f.write_str("für")?;
+            }
+        }
+    }
+
+    #[test]
+    fn formatting_neither_panics_nor_runs_away() {
+        assert_eq!(display(&Panics), "<panicked in Display>");
+        let text = display(&Endless);
+        assert!(text.len() <= LIMIT && text.len() > LIMIT - 4);
+    }
+
+    #[test]
+    fn cuts_fall_between_characters() {
+        assert_eq!(floor_char_boundary("für", 2), 1);
+        assert_eq!(floor_char_boundary("für", 9), 4);
+    }
+}

@@ -1,0 +1,110 @@
+//! Where a trace crosses into this process, and out of it.
+//!
+//! The only work that a span causes on the user's thread beyond its own start and end: reading and writing headers, and the
+//! sampling decision that has to be known before the trace leaves.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::id::{SpanId, TraceId};
+use super::local;
+use super::open::flags;
+use super::segment::Segment;
+use super::service;
+use crate::export::decide_early;
+use crate::propagation::{
+    Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
+};
+use crate::sampling::SamplingPriority;
+
+/// Reads the context that a request or message brings. Empty if there is none, or no tracer.
+///
+/// Never fails: what is wrong in the headers is left out, see [`propagation`](crate::propagation).
+pub fn extract(carrier: &dyn Carrier) -> Extracted {
+    let tracer = local::with_current(|local| local.tracer().map(Arc::clone)).flatten();
+    tracer
+        .map(|tracer| tracer.propagator.extract(carrier))
+        .unwrap_or_default()
+}
+
+/// Writes the active span's context into a request or message. Writes nothing if no span is active.
+///
+/// Decides whether the trace is kept, if that is still open: the decision goes along and stays.
+pub fn inject(carrier: &mut dyn CarrierMut) {
+    let place = local::with(|local| {
+        let top = local.stack.last()?;
+        let (id, is_context) = (top.id, top.flags & flags::CONTEXT != 0);
+        Some((Arc::clone(local.segment()?), id, is_context))
+    });
+    if let Some((segment, id, is_context)) = place.flatten() {
+        let is_remote = is_context && segment.root_id() == 0;
+        inject_place(&segment, id, is_remote, carrier);
+    }
+}
+
+/// Writes a carried context into a request or message.
+pub fn inject_context(context: &Context, carrier: &mut dyn CarrierMut) {
+    if let Some(place) = context.place() {
+        let is_remote = place.segment.root_id() == 0;
+        inject_place(&place.segment, place.span, is_remote, carrier);
+    }
+}
+
+/// `is_remote`: no span was made in this process, the id is the inbound one.
+fn inject_place(segment: &Arc<Segment>, id: u64, is_remote: bool, carrier: &mut dyn CarrierMut) {
+    let tracer = &segment.tracer;
+    let priority = if is_remote {
+        segment.priority()
+    } else {
+        Some(decide(segment))
+    };
+    let sampling = segment.sampling();
+    let remote = segment.remote.as_deref();
+    let empty = PropagationTags::default();
+    let tags = remote.map_or(&empty, |remote| &remote.tags);
+    let by_hand = sampling.manual.map(|mechanism| mechanism.decision_maker());
+    let inherits = |key| tags.get(key).is_some();
+    let decision = sampling.decision.as_ref();
+    let own = decision
+        .filter(|_| !inherits(PropagationTags::DECISION_MAKER))
+        .map(|own| own.mechanism.decision_maker());
+    let keep_rate = decision
+        .and_then(|own| own.keep_rate.as_ref())
+        .filter(|_| !inherits(PropagationTags::KEEP_RATE));
+    let context = InjectContext {
+        priority,
+        decision_maker: by_hand.or(own),
+        keep_rate: keep_rate.map(|rate| rate.as_str()),
+        origin: remote.and_then(|remote| remote.origin.as_deref()),
+        tracestate: remote.and_then(|remote| remote.tracestate.as_deref()),
+        is_remote,
+        last_parent_id: remote.and_then(|remote| remote.last_parent_id.as_deref()),
+        propagation_error: remote.and_then(|remote| remote.propagation_error.as_ref()),
+        ..InjectContext::new(segment.trace_id, SpanId::new(id), tags)
+    };
+    if let Some(error) = tracer.propagator.inject(&context, carrier) {
+        note_error(segment, &error);
+    }
+}
+
+/// Puts what went wrong onto the local root.
+fn note_error(segment: &Arc<Segment>, error: &PropagationError) {
+    super::guard::SpanRef::root_of(segment).set_tag(PropagationError::TAG, error.tag_value());
+}
+
+/// The priority, decided now if it is not.
+pub(crate) fn decide(segment: &Segment) -> SamplingPriority {
+    segment.decide(|| decide_early(segment, &segment.tracer.config, service::name))
+}
+
+/// Trace id, span id and sampling priority of the active span, for logs and headers of one's own.
+///
+/// Does not decide about the trace.
+pub fn active_ids() -> Option<(TraceId, SpanId, Option<SamplingPriority>)> {
+    local::with(|local| {
+        let id = local.stack.last()?.id;
+        let segment = local.segment()?;
+        Some((segment.trace_id, SpanId::new(id), segment.priority()))
+    })
+    .flatten()
+}

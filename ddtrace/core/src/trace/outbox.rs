@@ -1,0 +1,148 @@
+//! The way of a finished chunk from the thread that made it to the worker.
+//!
+//! Each thread has an outbox of its own, so threads share nothing. It has two slots behind a mutex each, and the thread takes
+//! whichever it gets: the worker holds at most one of them at a time, for the length of a swap, so the thread never waits
+//! and never loses a chunk to a collision. A slot also brings emptied buffers back. What waits is bounded in bytes
+//! ([`Outbox::set_limit`], the worker shares one budget out among the threads); what does not fit is dropped and counted.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, TryLockError};
+
+use super::segment::Buffer;
+
+/// Chunks in a slot at which the worker is woken before its time.
+const WAKE_AT: usize = 64;
+
+/// Bytes that one thread may have waiting until the worker says otherwise.
+const FIRST_LIMIT: usize = 1 << 20;
+
+/// Emptied buffers that a slot keeps for its thread.
+const FREE_LIMIT: usize = 256;
+
+#[derive(Default)]
+struct Slot {
+    done: Vec<Box<Buffer>>,
+    free: Vec<Box<Buffer>>,
+    bytes: usize,
+}
+
+/// One thread's queue to the worker.
+pub(crate) struct Outbox {
+    slots: [Mutex<Slot>; 2],
+    limit: AtomicUsize,
+    dropped_chunks: AtomicU64,
+    dropped_spans: AtomicU64,
+    /// Its thread has ended.
+    closed: AtomicBool,
+}
+
+/// What became of a chunk.
+pub(crate) struct HandedOver {
+    /// An emptied buffer for the next segment, if one was there.
+    pub(crate) free: Option<Box<Buffer>>,
+    /// The worker should be woken.
+    pub(crate) wake: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Default::default(),
+            limit: AtomicUsize::new(FIRST_LIMIT),
+            dropped_chunks: AtomicU64::new(0),
+            dropped_spans: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Leaves a chunk for the worker. One uncontended lock; never waits.
+    pub(crate) fn put(&self, mut buffer: Box<Buffer>) -> HandedOver {
+        for slot in &self.slots {
+            let mut slot = match slot.try_lock() {
+                Ok(slot) => slot,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            let bytes = slot.bytes + buffer.weight();
+            if bytes > self.limit.load(Ordering::Relaxed) {
+                break;
+            }
+            slot.bytes = bytes;
+            slot.done.push(buffer);
+            return HandedOver {
+                wake: slot.done.len() == WAKE_AT,
+                free: slot.free.pop(),
+            };
+        }
+        self.count_dropped(1, buffer.span_count());
+        buffer.clear();
+        HandedOver {
+            free: Some(buffer),
+            wake: true,
+        }
+    }
+
+    /// The same for an outbox that many threads write to: waits for a slot, whose holders only swap.
+    pub(crate) fn put_shared(&self, buffer: Box<Buffer>) {
+        let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = slot.bytes + buffer.weight();
+        if bytes > self.limit.load(Ordering::Relaxed) {
+            self.count_dropped(1, buffer.span_count());
+            return;
+        }
+        slot.bytes = bytes;
+        slot.done.push(buffer);
+    }
+
+    /// An emptied buffer, if one was brought back.
+    pub(crate) fn take_free(&self) -> Option<Box<Buffer>> {
+        self.slots
+            .iter()
+            .find_map(|slot| slot.try_lock().ok()?.free.pop())
+    }
+
+    /// The worker's side: moves all that waits into `chunks`.
+    pub(crate) fn collect(&self, chunks: &mut Vec<Box<Buffer>>) {
+        for slot in &self.slots {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            chunks.append(&mut slot.done);
+            slot.bytes = 0;
+        }
+    }
+
+    /// The worker's side: brings emptied buffers back.
+    pub(crate) fn give_back(&self, buffers: &mut Vec<Box<Buffer>>) {
+        let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FREE_LIMIT.saturating_sub(slot.free.len());
+        let from = buffers.len().saturating_sub(room);
+        slot.free.extend(buffers.drain(from..));
+    }
+
+    /// Sets how many bytes may wait.
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_dropped(&self, chunks: u64, spans: usize) {
+        self.dropped_chunks.fetch_add(chunks, Ordering::Relaxed);
+        self.dropped_spans
+            .fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    /// Chunks and spans that were dropped since the last call.
+    pub(crate) fn take_dropped(&self) -> (u64, u64) {
+        (
+            self.dropped_chunks.swap(0, Ordering::Relaxed),
+            self.dropped_spans.swap(0, Ordering::Relaxed),
+        )
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,223 @@
+//! A tracer: configuration, sampler, propagation, and the threads that hand chunks to it.
+//!
+//! A [`TracerCore`] is a value. The global one, made by `init()`, is what threads use unless a test has activated one of
+//! its own on them. A segment holds the tracer it was begun with, so a trace that wanders over threads stays with it.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+
+use super::id::TraceId;
+use super::outbox::Outbox;
+use super::segment::{Buffer, Segment};
+use crate::config::Config;
+use crate::export::TraceFilter;
+use crate::propagation::{Propagator, Style, StyleName};
+use crate::sampling::{RuleSet, Sampler};
+
+/// Rises whenever threads must look again at which tracer they work for: a tracer was installed, removed, or the process
+/// was forked. 0 is never current, so that a thread which never looked does.
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+
+/// How often this process is a fork of a fork.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// The upper half of new trace ids: seconds since the epoch, shifted. Written by workers.
+static SECONDS: AtomicU64 = AtomicU64::new(0);
+
+static GLOBAL: ArcSwapOption<TracerCore> = ArcSwapOption::const_empty();
+
+#[inline]
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// What the child of a fork does at once. Only atomics: anything else may be locked by a thread that the child lacks.
+pub(crate) fn after_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Keeps the seconds in new trace ids current.
+pub(crate) fn set_seconds(wall: i64) {
+    let seconds = u64::try_from(wall / 1_000_000_000).unwrap_or(0);
+    SECONDS.store(seconds << 32, Ordering::Relaxed);
+}
+
+/// The tracer that `init()` installed.
+pub(crate) fn global() -> Option<Arc<TracerCore>> {
+    GLOBAL.load_full()
+}
+
+/// Makes a tracer the one that threads use, or none.
+pub(crate) fn install(tracer: Option<Arc<TracerCore>>) {
+    GLOBAL.store(tracer);
+    GENERATION.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Everything that is shared by the threads and the worker of one tracer.
+pub(crate) struct TracerCore {
+    pub(crate) config: Arc<Config>,
+    pub(crate) sampler: Sampler,
+    pub(crate) propagator: Propagator,
+    /// Finished spans of a visit at which they are handed over although others are open.
+    pub(crate) partial_flush_limit: usize,
+    /// False: no spans are made, contexts pass through.
+    pub(crate) enabled: bool,
+    /// Which fork of the process it belongs to.
+    pub(crate) forks: u32,
+    outboxes: Mutex<Vec<Arc<Outbox>>>,
+    /// For threads that work for another tracer, or have no buffers any more.
+    shared: Outbox,
+    wake: WakeUp,
+    pub(crate) filters: Vec<Box<dyn TraceFilter>>,
+    /// `runtime-id`: this process, newly made after a fork.
+    pub(crate) runtime_id: String,
+    pub(crate) counters: Counters,
+}
+
+/// How a thread tells the worker that there is much to do.
+pub(crate) type WakeUp = Box<dyn Fn() + Send + Sync>;
+
+/// What happened to spans, for health metrics and the summary at shutdown.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Spans whose guard was forgotten.
+    pub(crate) leaked: AtomicU64,
+}
+
+impl TracerCore {
+    /// Puts a tracer together; nothing is running yet.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        filters: Vec<Box<dyn TraceFilter>>,
+        wake: WakeUp,
+    ) -> Self {
+        super::clock::choose_source();
+        set_seconds(super::clock::wall());
+        let limit = if config.partial_flush {
+            config.partial_flush_min_spans
+        } else {
+            usize::MAX
+        };
+        let (rules, errors) = RuleSet::parse(&config.sampling_rules);
+        for error in errors {
+            crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
+        }
+        Self {
+            sampler: Sampler::new(rules, config.rate_limit),
+            propagator: propagator(&config),
+            partial_flush_limit: limit.max(1),
+            enabled: config.trace_enabled,
+            forks: forks(),
+            outboxes: Mutex::default(),
+            shared: Outbox::new(),
+            wake,
+            filters,
+            runtime_id: new_runtime_id(),
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    /// A queue for a thread that begins to work for this tracer.
+    pub(crate) fn register(&self) -> Arc<Outbox> {
+        let outbox = Arc::new(Outbox::new());
+        self.outboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&outbox));
+        outbox
+    }
+
+    /// Runs `visit` on every thread's queue, and forgets those whose thread has ended.
+    pub(crate) fn for_each_outbox(&self, mut visit: impl FnMut(&Outbox)) {
+        let all: Vec<_> = {
+            let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = outboxes.clone();
+            // What a closed one still holds is collected below; nothing is added to it after it was closed.
+            outboxes.retain(|outbox| !outbox.is_closed());
+            all
+        };
+        for outbox in &all {
+            visit(outbox);
+        }
+        visit(&self.shared);
+    }
+
+    /// Hands a chunk over from a thread without a queue of its own.
+    pub(crate) fn hand_over(&self, buffer: Box<Buffer>) {
+        if self.forks == forks() {
+            self.shared.put_shared(buffer);
+        } else {
+            // In a forked child the lock may never open again.
+            std::mem::forget(buffer);
+        }
+    }
+
+    pub(crate) fn wake_worker(&self) {
+        (self.wake)();
+    }
+
+    /// The id of a trace that begins here.
+    pub(crate) fn new_trace_id(&self, random: u64) -> TraceId {
+        let high = if self.config.trace_id_128_bit {
+            SECONDS.load(Ordering::Relaxed)
+        } else {
+            0
+        };
+        TraceId::new(high, random)
+    }
+
+    /// A head for a segment of this tracer.
+    pub(crate) fn new_segment(
+        self: &Arc<Self>,
+        trace_id: TraceId,
+        site: &'static super::site::Site,
+    ) -> Arc<Segment> {
+        Arc::new(Segment::new(Arc::clone(self), trace_id, self.forks, site))
+    }
+}
+
+/// The propagator that the settings ask for.
+fn propagator(config: &Config) -> Propagator {
+    let styles = |names: &[String]| -> Vec<Style> {
+        let known = names
+            .iter()
+            .filter_map(|name| match Style::from_name(name) {
+                StyleName::Known(style) => Some(style),
+                // `none` is no style, and what this version lacks was left out by design; wrong names are the configuration's problem.
+                StyleName::None | StyleName::Later | StyleName::Unknown => None,
+            });
+        known.collect()
+    };
+    Propagator::new(
+        &styles(&config.propagation_extract),
+        &styles(&config.propagation_inject),
+    )
+    .with_max_tags_length(config.x_datadog_tags_max_length)
+    .with_extract_first(config.propagation_extract_first)
+    .with_128_bit_ids(config.trace_id_128_bit)
+}
+
+/// A random UUID, version 4, as text.
+fn new_runtime_id() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let random =
+        |salt: u8| RandomState::new().hash_one((salt, std::process::id(), super::clock::now()));
+    let high = (random(1) & !0xf000) | 0x4000;
+    let low = (random(2) & !(0b11 << 62)) | (0b10 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
