@@ -4,6 +4,8 @@
 //!   threads' outboxes ──> pipeline ──> assemble ──> filters ──> payload (v04, v05) ──> agent client
 //! ```
 
+pub mod agent;
+
 mod assemble;
 mod finished;
 mod json;
