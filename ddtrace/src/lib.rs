@@ -1,7 +1,52 @@
-//! Observability for Rust with one attribute.
+//! Observability for Rust with one attribute: traces for Datadog, at compile time.
+//!
+//! ```no_run
+//! use ddtrace::trace;
+//!
+//! #[trace] // a span; an `Err` that is returned marks it as failed
+//! fn checkout(items: usize) -> Result<f64, std::io::Error> {
+//!     Ok(price(items))
+//! }
+//!
+//! #[trace(name = "cart.price", tags(items = items), ret)]
+//! fn price(items: usize) -> f64 {
+//!     items as f64 * 9.99
+//! }
+//!
+//! fn main() {
+//!     let _ddtrace = ddtrace::init(); // reads DD_*, sends to the agent on localhost:8126
+//!     let _ = checkout(3);
+//! }
+//! ```
+//!
+//! # Where spans come from
+//!
+//! * [`#[trace]`](trace) on functions, methods, `async fn`s, whole `impl` blocks and modules;
+//! * [`span!`] for a piece of a function;
+//! * integrations, one cargo feature each (below);
+//! * [`Span`] by hand.
+//!
+//! # Features
+//!
+//! | feature | what it does | default |
+//! |---|---|---|
+//! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
+//! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
+//! | `reqwest` | client spans for reqwest 0.13 | no |
+//! | `sqlx` | query spans for sqlx 0.9: SQLite and PostgreSQL | no |
+//! | `sqlx-0_8` | the same for sqlx 0.8 | no |
+//!
+//! # What it costs
+//!
+//! Off: one relaxed load per annotated function. On: two clock reads and about 170 instructions per span, no allocation in the
+//! steady state, no lock, no system call. Everything else (sampling, encoding, sending) is done by one background
+//! thread. The tracer never blocks or panics into the program; what does not fit into its bounded queues is dropped and counted.
 
 // The attributes expand to paths that begin with `::ddtrace`, here as well.
+#[allow(unused_extern_crates, reason = "expansions inside this crate need it")]
 extern crate self as ddtrace;
+
+pub mod error;
 
 pub use ddtrace_core::export::{SpanData, TraceFilter};
 pub use ddtrace_core::test_support;
@@ -11,7 +56,21 @@ pub use ddtrace_core::trace::{
     SpanRef, Tag, TagValue, TraceId, Value, active_ids, carry, carry_fn, current_root_span,
     current_span, extract, inject, inject_context, instrument,
 };
-pub use ddtrace_core::{config, diagnostics, events, propagation, sampling, trace};
+pub use ddtrace_core::worker::{Builder, Guard, flush, flush_within};
+pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
+
+/// Starts the tracer with what the environment and the stable configuration files say.
+///
+/// Keep the guard until the end of `main`: dropping it sends what is left, within 5 seconds. Without `init()` everything is
+/// off. A second call while the first guard lives warns and changes nothing.
+pub fn init() -> Guard {
+    builder().init()
+}
+
+/// Configures the tracer in code: `ddtrace::builder().service("checkout").init()`.
+pub fn builder() -> Builder {
+    Builder::new()
+}
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

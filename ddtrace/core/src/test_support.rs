@@ -61,7 +61,7 @@ impl Recorder {
     /// A recorder with settings and filters.
     pub fn with_filters(
         configure: impl FnOnce(ConfigBuilder<'_>) -> ConfigBuilder<'_>,
-        filters: Vec<Box<dyn TraceFilter>>,
+        filters: Vec<Arc<dyn TraceFilter>>,
     ) -> Self {
         let environment = bare_environment();
         let config = configure(Config::builder().service("test").environment(&environment)).build();

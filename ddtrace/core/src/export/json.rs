@@ -7,10 +7,24 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::trace::{EventValue, SpanEvent, SpanLink};
 
+/// A tag's text is cut above 25,000 characters, and a cut list would be no JSON: events that do not fit are left out whole.
+const EVENTS_LIMIT: usize = 24_000;
+
 /// The text of `events`.
 pub(super) fn events(events: &[&SpanEvent]) -> String {
-    let events: Vec<_> = events.iter().map(|event| EventAsJson(event)).collect();
-    serde_json::to_string(&events).unwrap_or_default()
+    let mut text = String::from("[");
+    for event in events {
+        let one = serde_json::to_string(&EventAsJson(event)).unwrap_or_default();
+        if one.is_empty() || text.len() + one.len() > EVENTS_LIMIT {
+            continue;
+        }
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&one);
+    }
+    text.push(']');
+    text
 }
 
 /// The text of `_dd.span_links`.
@@ -119,6 +133,22 @@ mod tests {
         assert_eq!(
             links(&[&link]),
             r#"[{"trace_id":"00000000000000010000000000000002","span_id":"000000000000000a","attributes":{"k":"v"},"flags":1}]"#
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole() {
+        let event = SpanEvent {
+            name: "x".repeat(10_000).into(),
+            time_unix_nano: 1,
+            attributes: Vec::new(),
+        };
+        let text = events(&[&event, &event, &event]);
+        assert_eq!(
+            serde_json::from_str::<Vec<serde_json::Value>>(&text)
+                .unwrap()
+                .len(),
+            2
         );
     }
 

@@ -5,7 +5,6 @@
 //! ```
 
 pub mod agent;
-
 mod assemble;
 mod finished;
 mod json;

@@ -148,7 +148,7 @@ impl Pipeline {
 }
 
 /// The chunk after all filters, or nothing.
-fn filtered(filters: &[Box<dyn TraceFilter>], mut spans: Vec<SpanData>) -> Option<Vec<SpanData>> {
+fn filtered(filters: &[Arc<dyn TraceFilter>], mut spans: Vec<SpanData>) -> Option<Vec<SpanData>> {
     for filter in filters {
         let kept = spans.clone();
         match crate::text::guarded(|| filter.process(spans)) {

@@ -345,6 +345,7 @@ impl Tags {
         }
     }
 
+    #[allow(clippy::ptr_arg, reason = "a borrowed key is static and is not copied")]
     pub(crate) fn set(&mut self, key: &Cow<'static, str>, value: Value<'_>) {
         let key = match key {
             Cow::Borrowed(key) => StoredText::Static(key),

@@ -710,7 +710,7 @@ fn filters_change_and_drop_chunks_and_may_panic() {
             }
         }
     }
-    let recorder = Recorder::with_filters(|config| config, vec![Box::new(Filter)]);
+    let recorder = Recorder::with_filters(|config| config, vec![std::sync::Arc::new(Filter)]);
     for resource in ["drop", "panic", "change"] {
         enter(&ROOT).set_resource(resource);
     }

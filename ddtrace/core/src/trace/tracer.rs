@@ -60,6 +60,12 @@ pub(crate) fn install(tracer: Option<Arc<TracerCore>>) {
     GENERATION.fetch_add(1, Ordering::SeqCst);
 }
 
+/// Makes a tracer the global one while a thread of a forked child looks for it: without another round of looking.
+pub(crate) fn install_revived(tracer: Arc<TracerCore>) {
+    // The parent's tracer is left alone, locks and all.
+    std::mem::forget(GLOBAL.swap(Some(tracer)));
+}
+
 /// Everything that is shared by the threads and the worker of one tracer.
 pub(crate) struct TracerCore {
     pub(crate) config: Arc<Config>,
@@ -75,7 +81,7 @@ pub(crate) struct TracerCore {
     /// For threads that work for another tracer, or have no buffers any more.
     shared: Outbox,
     wake: WakeUp,
-    pub(crate) filters: Vec<Box<dyn TraceFilter>>,
+    pub(crate) filters: Vec<Arc<dyn TraceFilter>>,
     /// `runtime-id`: this process, newly made after a fork.
     pub(crate) runtime_id: String,
     pub(crate) counters: Counters,
@@ -95,7 +101,7 @@ impl TracerCore {
     /// Puts a tracer together; nothing is running yet.
     pub(crate) fn new(
         config: Arc<Config>,
-        filters: Vec<Box<dyn TraceFilter>>,
+        filters: Vec<Arc<dyn TraceFilter>>,
         wake: WakeUp,
     ) -> Self {
         super::clock::choose_source();

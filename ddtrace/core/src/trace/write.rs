@@ -55,6 +55,7 @@ impl<'a> Pen<'a> {
         }
     }
 
+    #[allow(clippy::ptr_arg, reason = "a borrowed key is static and is not copied")]
     pub(crate) fn set_tag(&mut self, key: &Cow<'static, str>, value: Value<'_>) {
         match (&**key, value) {
             ("manual.keep", value) if is_true(value) => {

@@ -1,2 +1,254 @@
-//! The worker.
-pub(crate) fn revive() {}
+//! The worker: one thread per process that does everything which must not happen on the user's threads.
+//!
+//! It has a current-thread tokio runtime of its own, so it does not matter whether the program has none, several, or one that
+//! is shutting down. On it run
+//!
+//! * the [collector](collector): takes chunks out of the threads' queues, assembles and encodes them;
+//! * the [writer](writer): sends payloads, tries again, learns rates from the answers;
+//! * a task that asks the agent what it can do.
+//!
+//! Collector and writer are joined by a queue that is bounded in bytes; what does not fit is dropped and counted, and the
+//! share that was not dropped lately goes out as `_dd.tracer_kr`.
+//!
+//! After `fork` the child has no worker. Its `atfork` handler only raises a number; the next span that sees it calls
+//! [`revive`], which starts a tracer and a worker anew with the same settings.
+//!
+//! `unsafe` in this file: `pthread_atfork`.
+#![allow(unsafe_code)]
+
+mod collector;
+mod keep_rate;
+mod options;
+mod writer;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+pub use options::{Builder, Output};
+
+use crate::diagnostics;
+use crate::export::agent::DeadlineSetter;
+use crate::trace::tracer::{self, TracerCore};
+use options::Options;
+
+/// How long a shutdown may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long [`flush`] waits.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the worker is asked to do.
+enum Command {
+    /// Send what there is, and say when it is done.
+    Flush(SyncSender<()>),
+    /// The same, and end.
+    Stop(SyncSender<()>),
+}
+
+/// A tracer with its worker.
+struct Running {
+    tracer: Arc<TracerCore>,
+    options: Arc<Options>,
+    commands: UnboundedSender<Command>,
+    deadline: DeadlineSetter,
+}
+
+static RUNNING: ArcSwapOption<Running> = ArcSwapOption::const_empty();
+
+/// Held while a tracer is started or stopped.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// Flushes and stops the tracer when it is dropped; made by `init()`.
+///
+/// Keep it in `main` until the end. Dropping it waits until everything is sent, at most 5 seconds. It may be dropped inside or
+/// outside of an async runtime: the sending is done by a thread that belongs to neither.
+#[must_use = "the tracer stops when the guard is dropped: keep it in a variable, `let _ddtrace = ddtrace::init();`"]
+#[derive(Debug)]
+pub struct Guard {
+    /// The one that was there first stops the tracer; others only flush.
+    is_owner: bool,
+}
+
+impl Guard {
+    /// Sends everything and stops the tracer. True if all was done within the time.
+    pub fn shutdown(mut self, timeout: Duration) -> bool {
+        let done = if self.is_owner {
+            stop(timeout)
+        } else {
+            flush_within(timeout)
+        };
+        self.is_owner = false;
+        std::mem::forget(self);
+        done
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.is_owner {
+            stop(SHUTDOWN_TIMEOUT);
+        } else {
+            flush_within(FLUSH_TIMEOUT);
+        }
+    }
+}
+
+/// Sends everything that is finished. Waits at most 5 seconds; true if all was sent or dropped by then.
+pub fn flush() -> bool {
+    flush_within(FLUSH_TIMEOUT)
+}
+
+/// Sends everything that is finished. True if that was done within the time.
+pub fn flush_within(timeout: Duration) -> bool {
+    let Some(running) = current() else {
+        return true;
+    };
+    let (done, is_done) = sync_channel(1);
+    running.commands.send(Command::Flush(done)).is_ok() && wait(&is_done, Instant::now() + timeout)
+}
+
+/// The worker, unless it was left behind by a fork.
+fn current() -> Option<Arc<Running>> {
+    RUNNING
+        .load_full()
+        .filter(|running| running.tracer.forks == tracer::forks())
+}
+
+fn wait(done: &Receiver<()>, deadline: Instant) -> bool {
+    done.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        .is_ok()
+}
+
+/// Starts the global tracer. A second call while one runs warns and gives a guard onto the first.
+fn init(options: Options) -> Guard {
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if current().is_some() {
+        diagnostics::warn(format_args!(
+            "init() was called a second time; the first call's settings stay in force"
+        ));
+        return Guard { is_owner: false };
+    }
+    diagnostics::configure(options.config.log_settings());
+    options.config.report_problems();
+    crate::trace::panic::install_hook();
+    watch_forks();
+    let Some(running) = start(Arc::new(options), "init") else {
+        return Guard { is_owner: false };
+    };
+    let config = Arc::clone(&running.options.config);
+    let is_enabled = running.tracer.enabled;
+    RUNNING.store(Some(Arc::clone(&running)));
+    tracer::install(Some(Arc::clone(&running.tracer)));
+    crate::instrument::start(|integration| config.integration(integration).enabled);
+    if is_enabled {
+        crate::instrument::switch_on();
+    }
+    Guard { is_owner: true }
+}
+
+/// Makes a tracer and its thread.
+fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
+    let wake = Arc::new(Notify::new());
+    let waker = Arc::clone(&wake);
+    let config = Arc::clone(&options.config);
+    let core = TracerCore::new(
+        config,
+        options.filters.clone(),
+        Box::new(move || waker.notify_one()),
+    );
+    let tracer = Arc::new(core);
+    let (commands, received) = unbounded_channel();
+    let (deadline_setter, deadline) = crate::export::agent::deadline();
+    let running = Arc::new(Running {
+        tracer: Arc::clone(&tracer),
+        options: Arc::clone(&options),
+        commands,
+        deadline: deadline_setter,
+    });
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => {
+                runtime.block_on(collector::run(tracer, options, received, wake, deadline))
+            }
+            Err(error) => diagnostics::error(format_args!(
+                "the worker has no runtime, nothing will be sent: {error}"
+            )),
+        }
+    };
+    match std::thread::Builder::new()
+        .name("ddtrace".into())
+        .spawn(work)
+    {
+        Ok(_) => Some(running),
+        Err(error) => {
+            diagnostics::error(format_args!(
+                "the worker's thread could not be started ({why}): {error}"
+            ));
+            None
+        }
+    }
+}
+
+/// Stops the global tracer. True if everything was sent within the time.
+fn stop(timeout: Duration) -> bool {
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(running) = current() else {
+        return true;
+    };
+    let deadline = Instant::now() + timeout;
+    crate::instrument::switch_off();
+    // A little before our own patience ends, so that what is not sent is still counted and said.
+    let margin = Duration::from_millis(100).min(timeout / 10);
+    running.deadline.set((deadline - margin).into());
+    let (done, is_done) = sync_channel(1);
+    let stopped = running.commands.send(Command::Stop(done)).is_ok() && wait(&is_done, deadline);
+    tracer::install(None);
+    RUNNING.store(None);
+    stopped
+}
+
+/// Starts tracer and worker anew in a forked child. Called by the first span that notices.
+pub(crate) fn revive() {
+    static REVIVED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let forks = tracer::forks();
+    let Some(before) = RUNNING
+        .load_full()
+        .filter(|running| running.tracer.forks != forks)
+    else {
+        return;
+    };
+    if REVIVED.swap(forks, std::sync::atomic::Ordering::SeqCst) == forks {
+        // Another thread of the child is at it.
+        return;
+    }
+    if let Some(running) = start(Arc::clone(&before.options), "fork") {
+        RUNNING.store(Some(Arc::clone(&running)));
+        tracer::install_revived(Arc::clone(&running.tracer));
+    }
+    // What the parent's worker shares may be locked for ever: it is left alone.
+    std::mem::forget(before);
+}
+
+/// Has forks noticed. The handler runs in the child between `fork` and whatever comes next, and does nothing that could
+/// wait.
+fn watch_forks() {
+    #[cfg(unix)]
+    {
+        extern "C" fn in_child() {
+            tracer::after_fork();
+        }
+        static WATCHING: Once = Once::new();
+        WATCHING.call_once(|| {
+            // SAFETY: the handler is a function that lives as long as the program and only adds to two atomics.
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        });
+    }
+}

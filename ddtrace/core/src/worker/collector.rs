@@ -1,0 +1,243 @@
+//! The worker's main loop: from the threads' queues to payloads.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until};
+
+use super::Command;
+use super::keep_rate::KeepRate;
+use super::options::{Options, Output};
+use super::writer::Writer;
+use crate::diagnostics;
+use crate::export::agent::Deadline;
+use crate::export::pipeline::{Pipeline, Round, Sink};
+use crate::export::{FinishedSpan, Format, PayloadBuilder};
+use crate::trace::tracer::TracerCore;
+
+/// How often queues are looked at while something happens. Emptied buffers come back that often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A payload of this size is sent before its time, in bytes.
+const SEND_AT: usize = 1_500_000;
+
+/// What makes the loop go on.
+enum Event {
+    Command(Option<Command>),
+    Woken,
+    Tick,
+}
+
+pub(super) async fn run(
+    tracer: Arc<TracerCore>,
+    options: Arc<Options>,
+    mut commands: UnboundedReceiver<Command>,
+    wake: Arc<Notify>,
+    deadline: Deadline,
+) {
+    let mut collector = Collector::new(tracer, &options, deadline);
+    let mut next = Instant::now() + TICK;
+    loop {
+        let event = next_event(&mut commands, &wake, next).await;
+        let was_busy = collector.round();
+        match event {
+            Event::Command(Some(Command::Flush(done))) => collector.flush(done),
+            Event::Command(Some(Command::Stop(done))) => {
+                collector.stop(done).await;
+                return;
+            }
+            // Nobody can ask for anything any more.
+            Event::Command(None) => return,
+            Event::Woken | Event::Tick => {}
+        }
+        collector.send_if_due();
+        next = Instant::now() + if was_busy { TICK } else { collector.interval };
+    }
+}
+
+async fn next_event(
+    commands: &mut UnboundedReceiver<Command>,
+    wake: &Notify,
+    next: Instant,
+) -> Event {
+    let mut notified = pin!(wake.notified());
+    let mut sleep = pin!(sleep_until(next));
+    poll_fn(|context| {
+        if let Poll::Ready(command) = commands.poll_recv(context) {
+            return Poll::Ready(Event::Command(command));
+        }
+        if notified.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Event::Woken);
+        }
+        sleep.as_mut().poll(context).map(|()| Event::Tick)
+    })
+    .await
+}
+
+struct Collector {
+    pipeline: Pipeline,
+    target: Target,
+    keep_rate: KeepRate,
+    interval: Duration,
+    due: Instant,
+}
+
+/// Where chunks go.
+enum Target {
+    Agent(AgentTarget),
+}
+
+struct AgentTarget {
+    payload: PayloadBuilder,
+    writer: Writer,
+    largest: usize,
+    too_big: u64,
+}
+
+impl Collector {
+    fn new(tracer: Arc<TracerCore>, options: &Options, deadline: Deadline) -> Self {
+        let config = &tracer.config;
+        let interval = config.writer_interval.max(Duration::from_millis(10));
+        let target = match &options.output {
+            Output::Agent => {
+                let writer = Writer::start(Arc::clone(&tracer), deadline);
+                let payload = PayloadBuilder::new(writer.format());
+                Target::Agent(AgentTarget {
+                    payload,
+                    writer,
+                    largest: config.max_payload_size,
+                    too_big: 0,
+                })
+            }
+        };
+        let pipeline = Pipeline::new(tracer);
+        Self {
+            pipeline,
+            target,
+            keep_rate: KeepRate::default(),
+            interval,
+            due: Instant::now() + interval,
+        }
+    }
+
+    /// Takes what waits. True if there was anything.
+    fn round(&mut self) -> bool {
+        let round = match &mut self.target {
+            Target::Agent(target) => self.pipeline.run(target),
+        };
+        self.count(round);
+        round.chunks > 0
+    }
+
+    fn count(&mut self, round: Round) {
+        let Round {
+            chunks,
+            dropped_chunks,
+            dropped_spans,
+            ..
+        } = round;
+        let mut dropped = dropped_chunks;
+        if dropped_chunks > 0 {
+            diagnostics::error(format_args!(
+                "{dropped_chunks} traces with {dropped_spans} spans were dropped: they came faster than they could be encoded"
+            ));
+        }
+        {
+            let Target::Agent(target) = &mut self.target;
+            let too_big = std::mem::take(&mut target.too_big);
+            if too_big > 0 {
+                let largest = target.largest;
+                diagnostics::error(format_args!(
+                    "{too_big} traces were dropped: larger than a payload of {largest} bytes"
+                ));
+            }
+            dropped += too_big + target.writer.take_dropped();
+        }
+        self.keep_rate.count(chunks + dropped_chunks, dropped);
+        self.pipeline.set_keep_rate(self.keep_rate.rate());
+    }
+
+    fn send_if_due(&mut self) {
+        let now = Instant::now();
+        if now >= self.due {
+            self.send();
+            self.keep_rate.turn();
+            self.due = now + self.interval;
+        }
+    }
+
+    fn send(&mut self) {
+        match &mut self.target {
+            Target::Agent(target) => target.send(),
+        }
+    }
+
+    fn flush(&mut self, done: SyncSender<()>) {
+        self.send();
+        match &mut self.target {
+            Target::Agent(target) => target.writer.when_idle(done),
+        }
+    }
+
+    async fn stop(mut self, done: SyncSender<()>) {
+        self.send();
+        match self.target {
+            Target::Agent(target) => target.writer.finish().await,
+        }
+        let _ = done.try_send(());
+    }
+}
+
+impl AgentTarget {
+    fn send(&mut self) {
+        if !self.payload.is_empty() {
+            self.writer.enqueue(self.payload.take());
+        }
+        let format = self.writer.format();
+        if self.payload.format() != format {
+            self.payload = PayloadBuilder::new(format);
+        }
+    }
+
+    /// Whether events may be sent as structures, for the log of formats.
+    fn is_full(&self) -> bool {
+        self.payload.len() >= SEND_AT.min(self.largest)
+    }
+}
+
+impl Sink for AgentTarget {
+    fn begin_chunk(&mut self) {
+        self.payload.begin_chunk();
+    }
+
+    #[inline]
+    fn push(&mut self, span: &FinishedSpan<'_>) {
+        self.payload.push(span);
+    }
+
+    fn end_chunk(&mut self) {
+        let size = self.payload.end_chunk();
+        if size > self.largest {
+            self.payload.undo_chunk();
+            self.too_big += 1;
+        } else if self.is_full() {
+            self.send();
+        }
+    }
+}
+
+/// The format that the configuration asks for, before the agent said what it can do.
+pub(super) fn first_format(tracer: &TracerCore) -> Format {
+    match tracer.config.api_version {
+        crate::config::ApiVersion::V05 => Format::V05,
+        crate::config::ApiVersion::V04 => Format::V04 {
+            native_events: tracer.config.native_span_events,
+        },
+    }
+}
