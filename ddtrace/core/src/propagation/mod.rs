@@ -31,6 +31,7 @@ mod tags;
 mod tracecontext;
 mod tracestate;
 
+pub(crate) use carrier::joined;
 pub use carrier::{Carrier, CarrierMut};
 pub use error::PropagationError;
 pub use span_context::{Extracted, ExtractedLink, InjectContext, SpanContext};
