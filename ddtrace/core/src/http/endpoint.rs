@@ -15,8 +15,9 @@ const MIN_FREE_TEXT_BYTES: usize = 20;
 /// assert_eq!(endpoint("https://shop.example/users/123?tab=orders"), "/users/{param:int}");
 /// ```
 pub fn endpoint(url: &str) -> String {
-    let segments = path(url).split('/').filter(|segment| !segment.is_empty());
-    let mut endpoint = String::new();
+    let path = path(url);
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let mut endpoint = String::with_capacity(path.len().min(MAX_SEGMENTS * MIN_FREE_TEXT_BYTES));
     for segment in segments.take(MAX_SEGMENTS) {
         endpoint.push('/');
         endpoint.push_str(class(segment).unwrap_or(segment));
