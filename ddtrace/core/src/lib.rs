@@ -8,6 +8,7 @@ pub mod config;
 pub mod diagnostics;
 pub mod events;
 pub mod export;
+pub mod http;
 pub mod instrument;
 pub mod propagation;
 pub mod sampling;

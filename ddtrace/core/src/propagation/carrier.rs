@@ -50,7 +50,7 @@ pub trait CarrierMut {
 /// All values of a name as one, joined by commas (RFC 9110 §5.3); borrowed if there is only one.
 ///
 /// Joining stops before the result would exceed `limit` bytes, so that a sender cannot make us copy more.
-pub(super) fn joined<'a>(
+pub(crate) fn joined<'a>(
     carrier: &'a dyn Carrier,
     name: &str,
     limit: usize,

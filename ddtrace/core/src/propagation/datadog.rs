@@ -188,7 +188,8 @@ fn set_decimal(carrier: &mut dyn CarrierMut, name: &str, is_negative: bool, numb
 
 /// The pairs that travel; `None` if the header breaks its grammar anywhere, for then no pair can be trusted.
 fn parse_tags(header: &[u8]) -> Option<PropagationTags> {
-    let mut tags = PropagationTags::default();
+    let commas = header.iter().filter(|&&byte| byte == b',').count();
+    let mut tags = PropagationTags::with_capacity(header.len(), commas + 1);
     let mut items = printable(header)?.split(',').peekable();
     while let Some(item) = items.next() {
         if item.trim().is_empty() && items.peek().is_none() {

@@ -31,6 +31,7 @@ mod tags;
 mod tracecontext;
 mod tracestate;
 
+pub(crate) use carrier::joined;
 pub use carrier::{Carrier, CarrierMut};
 pub use error::PropagationError;
 pub use span_context::{Extracted, ExtractedLink, InjectContext, SpanContext};
@@ -110,7 +111,8 @@ impl Propagator {
     /// The first style that finds a context decides. Another style with the same trace adds at most its `tracestate`
     /// and a nearer parent; another trace becomes a link.
     ///
-    /// Costs two lookups with the default styles if there is nothing, and a handful of small allocations if there is.
+    /// Costs two lookups with the default styles if there is nothing (about 50 ns in a `HeaderMap`), and about a
+    /// microsecond and four allocations if both styles are there with tags and `tracestate`.
     pub fn extract(&self, carrier: &dyn Carrier) -> Extracted {
         let mut extracted = Extracted::default();
         let styles = if self.extract_first {
@@ -119,7 +121,8 @@ impl Propagator {
             Some(&self.extract_styles[..])
         };
         for &style in styles.unwrap_or_default() {
-            let Some(context) = self.extract_style(style, carrier) else {
+            let is_first = extracted.context.is_none();
+            let Some(context) = self.extract_style(style, carrier, is_first) else {
                 continue;
             };
             match &mut extracted.context {
@@ -138,7 +141,7 @@ impl Propagator {
     /// Writes the context in every configured style.
     ///
     /// What comes back is for `_dd.propagation_error` on the local root; ids and priority are written all the same.
-    /// Costs no allocation but what the carrier needs to keep the values.
+    /// Costs about 300 ns for both styles and no allocation, beside what the carrier needs to keep seven values.
     pub fn inject(
         &self,
         context: &InjectContext<'_>,
@@ -154,10 +157,16 @@ impl Propagator {
         error
     }
 
-    fn extract_style(&self, style: Style, carrier: &dyn Carrier) -> Option<SpanContext> {
+    /// Reads one style; if it is not the `is_first` to find a context, only what is used of a second one.
+    fn extract_style(
+        &self,
+        style: Style,
+        carrier: &dyn Carrier,
+        is_first: bool,
+    ) -> Option<SpanContext> {
         match style {
             Style::Datadog => datadog::extract(carrier, self.max_tags_length, self.use_128_bit_ids),
-            Style::TraceContext => tracecontext::extract(carrier),
+            Style::TraceContext => tracecontext::extract(carrier, is_first),
         }
     }
 }

@@ -32,6 +32,14 @@ impl PropagationTags {
     /// The key of the upper half of a trace id.
     pub const TRACE_ID_HIGH: &'static str = "_dd.p.tid";
 
+    /// No tags, but room for some.
+    pub(super) fn with_capacity(bytes: usize, pairs: usize) -> Self {
+        Self {
+            text: String::with_capacity(bytes),
+            lengths: Vec::with_capacity(pairs),
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()
@@ -82,6 +90,29 @@ impl PropagationTags {
             self.text.push_str(value);
             self.lengths.push((key_length, value_length));
         }
+    }
+
+    /// Sets what `tracestate` calls `t.<name>`; a `~` in its value is a `=`.
+    pub(super) fn set_from_tracestate(&mut self, name: &str, value: &str) {
+        let is_set = self
+            .iter()
+            .any(|(key, _)| key.strip_prefix(PREFIX) == Some(name));
+        let lengths = (
+            u32::try_from(PREFIX.len() + name.len()),
+            u32::try_from(value.len()),
+        );
+        let (false, (Ok(key_length), Ok(value_length))) = (is_set, lengths) else {
+            return;
+        };
+        self.text.push_str(PREFIX);
+        self.text.push_str(name);
+        for (index, part) in value.split('~').enumerate() {
+            if index > 0 {
+                self.text.push('=');
+            }
+            self.text.push_str(part);
+        }
+        self.lengths.push((key_length, value_length));
     }
 
     /// Removes `key`, if it is there.
@@ -139,5 +170,8 @@ mod tests {
             (tags.len(), tags.get("_dd.p.c"), tags.get("_dd.p.a")),
             (2, Some(""), None)
         );
+        tags.set_from_tracestate("d", "~1~~");
+        tags.set_from_tracestate("d", "2");
+        assert_eq!(tags.get("_dd.p.d"), Some("=1=="));
     }
 }

@@ -20,8 +20,10 @@ const TRACEPARENT_BYTES: usize = 55;
 /// A longer `tracestate` is not read; the recommendation asks for 512 bytes.
 const MAX_TRACESTATE_BYTES: usize = 16 * 1024;
 
-/// Reads a context. `traceparent` alone costs no allocation; `tracestate` costs one, and Datadog's member some.
-pub(super) fn extract(carrier: &dyn Carrier) -> Option<SpanContext> {
+/// Reads a context. `traceparent` alone costs no allocation; `tracestate` costs one, an origin one, and tags two.
+///
+/// Origin and tags are left out unless `with_tags`: they are not asked for if another style has found the trace.
+pub(super) fn extract(carrier: &dyn Carrier, with_tags: bool) -> Option<SpanContext> {
     let mut values = 0;
     let mut traceparent: &[u8] = b"";
     carrier.get_all(TRACEPARENT, &mut |value| {
@@ -43,7 +45,7 @@ pub(super) fn extract(carrier: &dyn Carrier) -> Option<SpanContext> {
         context.tracestate = members.to_bounded_text();
     }
     match member {
-        Some(member) => take_member(&mut context, parent.is_sampled, member),
+        Some(member) => take_member(&mut context, parent.is_sampled, &member, with_tags),
         None => context.priority = Some(flag_priority(parent.is_sampled)),
     }
     Some(context)
@@ -77,15 +79,18 @@ pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) 
 }
 
 /// What Datadog's member says, as far as the flag does not overrule it.
-fn take_member(context: &mut SpanContext, is_sampled: bool, member: Member<'_>) {
+fn take_member(context: &mut SpanContext, is_sampled: bool, member: &Member<'_>, with_tags: bool) {
     context.priority = match member.priority {
-        None if member.origin.as_deref() == Some("rum") => None,
+        None if member.is_from_browser() => None,
         Some(priority) if priority.is_kept() == is_sampled => Some(priority),
         _ => Some(flag_priority(is_sampled)),
     };
-    context.origin = member.origin.map(String::into_boxed_str);
     context.last_parent_id = member.last_parent_id.map(Box::from);
-    context.tags = member.tags;
+    if !with_tags {
+        return;
+    }
+    context.origin = member.origin();
+    context.tags = member.tags();
     // The flag is another vendor's decision: whoever decided before is not the one who decided this.
     match member.priority.map(SamplingPriority::is_kept) {
         Some(false) if is_sampled => {
@@ -229,7 +234,7 @@ mod tests {
             let parent = format!("00-12345678901234567890123456789012-1234567890123456-{flags}");
             headers.insert(TRACEPARENT, parent.parse().unwrap());
             headers.insert(TRACESTATE, tracestate.parse().unwrap());
-            let context = extract(&headers).unwrap();
+            let context = extract(&headers, true).unwrap();
             let decision_maker = context
                 .tags
                 .get(PropagationTags::DECISION_MAKER)
@@ -268,10 +273,10 @@ mod tests {
             headers.append(TRACESTATE, members.parse().unwrap());
         }
         assert_eq!(
-            extract(&headers).unwrap().tracestate.as_deref(),
+            extract(&headers, true).unwrap().tracestate.as_deref(),
             Some("foo=1,bar=2,rojo=1")
         );
         headers.append(TRACEPARENT, parent.parse().unwrap());
-        assert_eq!(extract(&headers), None);
+        assert_eq!(extract(&headers, true), None);
     }
 }

@@ -46,12 +46,11 @@ impl<'a> Members<'a> {
         if !value.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')) {
             return None;
         }
-        let text = std::str::from_utf8(value).ok()?;
-        let members = Self { text };
-        members
-            .all()
-            .all(|member| !member.contains('\t'))
-            .then_some(members)
+        let members = Self {
+            text: std::str::from_utf8(value).ok()?,
+        };
+        let has_tab_inside = || members.all().any(|member| member.contains('\t'));
+        (!value.contains(&b'\t') || !has_tab_inside()).then_some(members)
     }
 
     /// Datadog's member without `dd=`; the last if there are several.
@@ -140,50 +139,70 @@ impl Budget {
     }
 }
 
-/// Datadog's member, read.
+/// Datadog's member, read, apart from its tags.
+#[derive(Default)]
 pub(super) struct Member<'a> {
+    text: &'a str,
     pub(super) priority: Option<SamplingPriority>,
-    pub(super) origin: Option<String>,
     pub(super) last_parent_id: Option<&'a str>,
-    pub(super) tags: PropagationTags,
+    /// As it is written, with `~` for `=`.
+    origin: &'a str,
 }
 
 impl<'a> Member<'a> {
     /// `None` if any item is not `key:value` or the priority is not a number.
-    pub(super) fn parse(member: &'a str) -> Option<Self> {
-        let mut read = Self {
-            priority: None,
-            origin: None,
-            last_parent_id: None,
-            tags: PropagationTags::default(),
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let mut member = Self {
+            text,
+            ..Self::default()
         };
-        for item in member.split(';') {
+        for item in text.split(';') {
             let (key, value) = item.split_once(':')?;
             match key {
-                "s" => read.priority = Some(SamplingPriority::new(value.trim().parse().ok()?)),
-                "o" => {
-                    read.origin = Some(value.replace('~', "=")).filter(|origin| !origin.is_empty())
+                "s" => member.priority = Some(SamplingPriority::new(value.trim().parse().ok()?)),
+                "o" => member.origin = value,
+                "p" => {
+                    member.last_parent_id = value.get(..value.len().min(MAX_LAST_PARENT_ID_BYTES))
                 }
-                "p" => read.last_parent_id = value.get(..value.len().min(MAX_LAST_PARENT_ID_BYTES)),
-                _ => read.take_tag(key, value),
+                _ => {}
             }
         }
-        read.last_parent_id = read
+        member.last_parent_id = member
             .last_parent_id
             .filter(|last_parent_id| !last_parent_id.is_empty());
-        Some(read)
+        Some(member)
     }
 
-    fn take_tag(&mut self, key: &str, value: &str) {
-        let Some(name) = key.strip_prefix("t.").filter(|name| !name.is_empty()) else {
-            return;
-        };
+    /// Whether the trace began in a browser, which leaves the decision to the first service.
+    pub(super) fn is_from_browser(&self) -> bool {
+        self.origin == "rum"
+    }
+
+    /// Where the trace began.
+    pub(super) fn origin(&self) -> Option<Box<str>> {
+        (!self.origin.is_empty()).then(|| self.origin.replace('~', "=").into())
+    }
+
+    /// The tags that travel.
+    pub(super) fn tags(&self) -> PropagationTags {
+        let items = self
+            .text
+            .split(';')
+            .filter_map(|item| item.strip_prefix("t.")?.split_once(':'));
         // The upper half of the trace id is in `traceparent`, and that one holds.
-        let is_known_bad = name == "tid" || (name == "dm" && !is_decision_maker(value));
-        if !is_known_bad && !value.is_empty() {
-            self.tags
-                .set(&format!("{PREFIX}{name}"), &value.replace('~', "="));
+        let pairs = items.filter(|&(name, value)| match name {
+            "" | "tid" => false,
+            "dm" => is_decision_maker(value),
+            _ => !value.is_empty(),
+        });
+        let count = pairs.clone().count();
+        if count == 0 {
+            return PropagationTags::default();
         }
+        let mut tags =
+            PropagationTags::with_capacity(self.text.len() + count * PREFIX.len(), count);
+        pairs.for_each(|(name, value)| tags.set_from_tracestate(name, value));
+        tags
     }
 }
 
@@ -361,10 +380,10 @@ mod tests {
         let member =
             Member::parse("s:2;o:a~b;p:XX!X;t.usr.id:YQ~~;t.tid:1;t.dm:x;t.:1;t.url:http://a")
                 .unwrap();
-        assert_eq!(member.origin.as_deref(), Some("a=b"));
+        assert_eq!(member.origin().as_deref(), Some("a=b"));
         assert_eq!(member.last_parent_id, Some("XX!X"));
         assert_eq!(
-            member.tags.iter().collect::<Vec<_>>(),
+            member.tags().iter().collect::<Vec<_>>(),
             [("_dd.p.usr.id", "YQ=="), ("_dd.p.url", "http://a")]
         );
     }

@@ -1,0 +1,262 @@
+//! URLs as tags: without passwords, bounded, and with no more of the query than may be seen.
+
+use std::borrow::Cow;
+
+use super::query::QueryTagging;
+
+/// A URL that is longer is cut.
+const MAX_URL_BYTES: usize = 8 * 1024;
+
+/// What a server knows about the URL of a request.
+///
+/// ```
+/// use ddtrace_core::http::{QueryTagging, UrlParts};
+///
+/// let url = UrlParts { scheme: "https", host: "shop.example:8443", path: "/cart", query: Some("token=1&a=b") };
+/// assert_eq!(url.to_tag(&QueryTagging::default()), "https://shop.example:8443/cart?<redacted>&a=b");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct UrlParts<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The host, with its port if that is not the scheme's; from the request's authority or its `Host`. Can be empty.
+    pub host: &'a str,
+    /// The path, beginning with a slash.
+    pub path: &'a str,
+    /// What follows `?`; `None` if there is no question mark.
+    pub query: Option<&'a str>,
+}
+
+impl UrlParts<'_> {
+    /// The value of `http.url`: without a host just path and query. One allocation, unless the query has secrets.
+    pub fn to_tag(&self, tagging: &QueryTagging) -> String {
+        let query_length = self.query.map_or(0, |query| query.len() + 1);
+        let length =
+            self.scheme.len() + self.host.len() + self.path.len() + query_length + "://".len();
+        let mut url = String::with_capacity(length.min(MAX_URL_BYTES));
+        let host = without_userinfo(self.host);
+        if !host.is_empty() {
+            url.push_str(self.scheme);
+            url.push_str("://");
+            url.push_str(host);
+        }
+        url.push_str(self.path);
+        if let Some(query) = self.query {
+            tagging.append(&mut url, query);
+        }
+        cut(&mut url);
+        url
+    }
+}
+
+/// A whole URL as a tag: userinfo removed, the query shown as `tagging` says, at most 8 KiB.
+///
+/// Copies only if there is something to change.
+///
+/// ```
+/// use ddtrace_core::http::{QueryTagging, sanitize_url};
+///
+/// let url = sanitize_url("https://user:password@shop.example/cart?token=1#top", &QueryTagging::default());
+/// assert_eq!(url, "https://shop.example/cart?<redacted>#top");
+/// ```
+pub fn sanitize_url<'a>(url: &'a str, tagging: &QueryTagging) -> Cow<'a, str> {
+    let (before_fragment, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let (location, query) = match before_fragment.split_once('?') {
+        Some((location, query)) => (location, Some(query)),
+        None => (before_fragment, None),
+    };
+    let authority_start = authority_start(location);
+    let authority_end = location[authority_start..]
+        .find('/')
+        .map_or(location.len(), |slash| authority_start + slash);
+    let authority = &location[authority_start..authority_end];
+    let host = without_userinfo(authority);
+    if query.is_none() && host.len() == authority.len() && url.len() <= MAX_URL_BYTES {
+        return Cow::Borrowed(url);
+    }
+    let mut clean = String::with_capacity(url.len().min(MAX_URL_BYTES));
+    clean.push_str(&location[..authority_start]);
+    clean.push_str(host);
+    clean.push_str(&location[authority_end..]);
+    if let Some(query) = query {
+        tagging.append(&mut clean, query);
+    }
+    clean.push_str(fragment);
+    cut(&mut clean);
+    Cow::Owned(clean)
+}
+
+/// The host of a URL, without userinfo, port and brackets; for `http.referrer_hostname` and `out.host`.
+///
+/// ```
+/// use ddtrace_core::http::hostname;
+///
+/// assert_eq!(hostname("https://user@ref.example:8080/x"), Some("ref.example"));
+/// assert_eq!(hostname("/only/a/path"), None);
+/// ```
+pub fn hostname(url: &str) -> Option<&str> {
+    let start = authority_start(url);
+    if start == 0 {
+        return None;
+    }
+    let authority = url[start..]
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default();
+    let host = without_userinfo(authority);
+    let name = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next(),
+        None => host.split(':').next(),
+    };
+    name.filter(|name| !name.is_empty())
+}
+
+/// Where the authority begins, if there is one; 0 for a bare path.
+fn authority_start(location: &str) -> usize {
+    if location.starts_with("//") {
+        return "//".len();
+    }
+    let is_scheme = |scheme: &str| {
+        !scheme.is_empty()
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    match location.split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => scheme.len() + "://".len(),
+        _ => 0,
+    }
+}
+
+fn without_userinfo(authority: &str) -> &str {
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+}
+
+fn cut(url: &mut String) {
+    if url.len() > MAX_URL_BYTES {
+        let end = (0..=MAX_URL_BYTES)
+            .rev()
+            .find(|&end| url.is_char_boundary(end));
+        url.truncate(end.unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Rows E27 to E34, and what the reference's own tests have.
+    #[test]
+    fn urls_are_cleaned_as_the_table_says() {
+        let built_in = QueryTagging::default();
+        for (number, url, expected) in [
+            ("E27", "http://h/p", "http://h/p"),
+            ("E28", "/rel@x", "/rel@x"),
+            (
+                "E29",
+                "http://h/p?password=1&pw=2&a=b",
+                "http://h/p?<redacted>&pw=2&a=b",
+            ),
+            (
+                "E30",
+                "http://h/p?x=Bearer%20abc.def",
+                "http://h/p?x=<redacted>",
+            ),
+            (
+                "E32",
+                "http://h/p?j=%7B%22token%22%3A%22abc%22%7D",
+                "http://h/p?j=%7B<redacted>%7D",
+            ),
+            ("E33", "http://h/p?", "http://h/p?"),
+            (
+                "E34",
+                "http://h/p?t=token:abcdefghijklm",
+                "http://h/p?t=<redacted>",
+            ),
+            (
+                "a fragment",
+                "http://e/s?token=03cb9f67&q=query#frag?ment",
+                "http://e/s?<redacted>&q=query#frag?ment",
+            ),
+            (
+                "userinfo",
+                "http://u:p@h:1/p@q?a=b@c",
+                "http://h:1/p@q?a=b@c",
+            ),
+            ("a password with @", "http://u:p@ss@h/", "http://h/"),
+            ("no scheme", "//u:p@h/x", "//h/x"),
+            (
+                "a URL in the path",
+                "/go/http://u:p@h/",
+                "/go/http://u:p@h/",
+            ),
+            ("no path", "http://u:p@h?a=1", "http://h?a=1"),
+        ] {
+            assert_eq!(sanitize_url(url, &built_in), expected, "{number}");
+        }
+    }
+
+    /// Row E42 and its likes: what is off is not there.
+    #[test]
+    fn without_query_tagging_only_the_query_is_missing() {
+        let (off, _) = QueryTagging::new(false, None);
+        assert_eq!(
+            sanitize_url("http://e/s?q=query#frag?ment", &off),
+            "http://e/s#frag?ment"
+        );
+        let parts = UrlParts {
+            scheme: "http",
+            host: "u:p@h",
+            path: "/p",
+            query: Some("a=b"),
+        };
+        assert_eq!(parts.to_tag(&off), "http://h/p");
+    }
+
+    #[test]
+    fn long_urls_are_cut_between_characters() {
+        let url = format!("http://h/{}", "\u{e9}".repeat(MAX_URL_BYTES));
+        let cut = sanitize_url(&url, &QueryTagging::default());
+        assert_eq!(cut.len(), MAX_URL_BYTES - 1);
+        let parts = UrlParts {
+            scheme: "",
+            host: "",
+            path: &url,
+            query: None,
+        };
+        assert_eq!(parts.to_tag(&QueryTagging::default()), cut);
+    }
+
+    #[test]
+    fn hosts_are_found() {
+        for (url, expected) in [
+            ("https://ref.example/x", Some("ref.example")),
+            ("https://ref.example?x", Some("ref.example")),
+            ("http://u:p@[2001:db8::1]:80/", Some("2001:db8::1")),
+            ("//cdn.example/x", Some("cdn.example")),
+            ("http:///x", None),
+            ("ref.example", None),
+            ("", None),
+        ] {
+            assert_eq!(hostname(url), expected, "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn userinfo_is_never_shown(user in "[a-z:@]{0,8}", path in "(/[a-z@:?#]{0,6}){0,3}") {
+            let url = format!("http://S3CRET:{user}@h{path}");
+            let shown = sanitize_url(&url, &QueryTagging::default());
+            prop_assert!(!shown.contains("S3CRET"), "{}", shown);
+        }
+
+        #[test]
+        fn any_url_is_cleaned_without_panic(url in "(http|://|//|@|:|/|\\?|#|\\[|\\]|\\PC){0,20}") {
+            sanitize_url(&url, &QueryTagging::default());
+            hostname(&url);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Replays the seeds and findings of the fuzz targets, which live outside the workspace in `fuzz/`.
+
+#[path = "../../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the targets use it as a crate")]
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+type Target = (&'static str, fn(&[u8]));
+
+#[test]
+fn every_input_of_the_corpus_is_survived() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let targets: [Target; 5] = [
+        ("client_ip", targets::client_ip),
+        ("datadog_headers", targets::datadog_headers),
+        ("query_obfuscation", targets::query_obfuscation),
+        ("sampling_rules", targets::sampling_rules),
+        ("tracecontext_headers", targets::tracecontext_headers),
+    ];
+    for (target, run) in targets {
+        let mut replayed = 0;
+        for entry in fs::read_dir(corpus.join(target)).expect("the target has a corpus") {
+            let path = entry.expect("the corpus can be listed").path();
+            println!("{}", path.display());
+            run(&fs::read(&path).expect("the input can be read"));
+            replayed += 1;
+        }
+        assert!(replayed > 0, "{target} has no input");
+    }
+}

@@ -1,0 +1,196 @@
+//! What each fuzz target does with its input, and what must hold whatever the input is.
+//!
+//! A target in `fuzz_targets/` only hands its bytes to the function of its name. The functions need nothing but
+//! `ddtrace_core`, so that a test of that crate includes this file and replays the corpus in every run of the tests.
+//! Inputs are text where a person may want to write one: headers are lines of `name: value`.
+
+use std::net::IpAddr;
+
+use ddtrace_core::http::{ClientIp, QueryTagging, hostname, sanitize_url};
+use ddtrace_core::propagation::{
+    Carrier, CarrierMut, InjectContext, Propagator, SpanContext, Style,
+};
+use ddtrace_core::sampling::{RuleSet, Sampler, SamplingSubject, TagLookup, TagValue};
+
+/// Headers as lines, any bytes in the values, any number of lines per name.
+#[derive(Default)]
+struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    fn parse(data: &[u8]) -> Self {
+        let lines = data.split(|&byte| byte == b'\n').filter_map(|line| {
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+            let value = line[colon + 1..]
+                .strip_prefix(b" ")
+                .unwrap_or(&line[colon + 1..]);
+            Some((name, value.to_vec()))
+        });
+        Self(lines.collect())
+    }
+}
+
+impl Carrier for Headers {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self.0.iter().find(|(candidate, _)| candidate == name);
+        found.map(|(_, value)| &value[..])
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        let found = self.0.iter().filter(|(candidate, _)| candidate == name);
+        found.for_each(|(_, value)| visit(value));
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        self.0.iter().for_each(|(name, _)| visit(name));
+    }
+}
+
+impl CarrierMut for Headers {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        assert!(
+            value.iter().all(|byte| matches!(byte, 0x20..=0x7e)),
+            "only printable ASCII is written"
+        );
+        self.0.retain(|(candidate, _)| candidate != name);
+        self.0.push((name.to_owned(), value.to_vec()));
+    }
+}
+
+/// Reads headers in the given styles, passes on what was found, and reads that.
+fn read_and_pass_on(data: &[u8], styles: &[Style]) -> Option<(SpanContext, Headers, SpanContext)> {
+    let propagator = Propagator::new(styles, styles);
+    let context = propagator.extract(&Headers::parse(data)).context?;
+    assert!(!context.trace_id.is_zero());
+    assert!(
+        context
+            .tags
+            .iter()
+            .all(|(key, _)| key.starts_with("_dd.p."))
+    );
+    let mut outbound = Headers::default();
+    let error = propagator.inject(&InjectContext::remote(&context), &mut outbound);
+    assert!(error.is_none() || context.propagation_error.is_none());
+    let again = propagator
+        .extract(&outbound)
+        .context
+        .expect("what is passed on can be read");
+    assert_eq!(again.trace_id.low(), context.trace_id.low());
+    assert_eq!(again.span_id, context.span_id);
+    assert_eq!(again.priority, context.priority);
+    Some((context, outbound, again))
+}
+
+/// `x-datadog-*`: bounded, and what is passed on is the same.
+pub fn datadog_headers(data: &[u8]) {
+    let Some((context, _, again)) = read_and_pass_on(data, &[Style::Datadog]) else {
+        return;
+    };
+    assert!(
+        context
+            .origin
+            .as_deref()
+            .is_none_or(|origin| origin.len() <= 256)
+    );
+    assert_eq!(again.origin, context.origin);
+    if context.propagation_error.is_none() {
+        assert_eq!(again.trace_id, context.trace_id);
+        // Adding the upper half may make the header too long; then there are none.
+        assert!(again.tags == context.tags || again.tags.is_empty());
+    }
+}
+
+/// `traceparent` and `tracestate`, alone and beside `x-datadog-*`: bounded, and vendors stay in order.
+pub fn tracecontext_headers(data: &[u8]) {
+    if let Some((context, outbound, again)) = read_and_pass_on(data, &[Style::TraceContext]) {
+        assert_eq!(again.trace_id, context.trace_id);
+        assert!(
+            context
+                .tracestate
+                .as_deref()
+                .is_none_or(|tracestate| tracestate.len() <= 1024 + 3)
+        );
+        if let Some(tracestate) = Carrier::get(&outbound, "tracestate") {
+            assert!(!tracestate.is_empty() && tracestate.len() <= 512);
+            assert!(tracestate.split(|&byte| byte == b',').count() <= 32);
+        }
+    }
+    let propagator = Propagator::default();
+    let extracted = propagator.extract(&Headers::parse(data));
+    for link in &extracted.links {
+        assert!(!link.trace_id.is_zero() && !link.span_id.is_zero());
+        let context = extracted
+            .context
+            .as_ref()
+            .expect("a link is to a second trace");
+        assert_ne!(link.trace_id, context.trace_id);
+    }
+}
+
+/// Sampling rules: whatever is read can be used, and rates are shares.
+pub fn sampling_rules(data: &[u8]) {
+    struct Tags;
+
+    impl TagLookup for Tags {
+        fn tag(&self, key: &str) -> Option<TagValue<'_>> {
+            Some(match key.len() % 3 {
+                0 => TagValue::Text("text"),
+                1 => TagValue::Number(5.0),
+                _ => TagValue::Number(1.5),
+            })
+        }
+    }
+
+    let (rules, errors) = RuleSet::parse(&String::from_utf8_lossy(data));
+    assert!(errors.iter().all(|error| !error.to_string().is_empty()));
+    let decision = Sampler::new(rules, 1).decide(&SamplingSubject {
+        trace_id_low: 7,
+        service: "shop",
+        env: "prod",
+        name: "http.request",
+        resource: "GET /cart/{id}",
+        tags: &Tags,
+    });
+    for rate in [decision.rule_rate, decision.limit_rate, decision.agent_rate] {
+        assert!(rate.is_none_or(|rate| (0.0..=1.0).contains(&rate)));
+    }
+    assert_eq!(decision.rule_rate.is_some(), decision.keep_rate.is_some());
+}
+
+/// Queries and URLs: if there are two lines, the first is an expression of the user's.
+pub fn query_obfuscation(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (expression, query) = match text.split_once('\n') {
+        Some((expression, query)) => (Some(expression), query),
+        None => (None, &*text),
+    };
+    let (tagging, error) = QueryTagging::new(true, expression);
+    let mut url = String::from("http://h");
+    tagging.append(&mut url, query);
+    assert_eq!(
+        error.is_some(),
+        url == "http://h",
+        "an expression that fails hides all queries"
+    );
+
+    let sanitized = sanitize_url(query, &QueryTagging::default());
+    assert!(sanitized.len() <= 8 * 1024);
+    hostname(query);
+
+    // Wherever it stands, the value of a key that says it is secret is hidden.
+    let mut url = String::new();
+    QueryTagging::default().append(
+        &mut url,
+        &format!("{}&password=S3CRET", query.replace("S3CRET", "")),
+    );
+    assert!(!url.contains("S3CRET"), "{url}");
+}
+
+/// The headers that name a client: there is always an answer if the peer is known.
+pub fn client_ip(data: &[u8]) {
+    let headers = Headers::parse(data);
+    let peer = IpAddr::from([8, 8, 8, 8]);
+    assert!(ClientIp::default().find(&headers, Some(peer)).is_some());
+    ClientIp::default().find(&headers, None);
+    ClientIp::new(Some("x-custom")).find(&headers, Some(peer));
+}
