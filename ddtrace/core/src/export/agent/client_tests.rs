@@ -238,7 +238,9 @@ fn a_body_later_than_the_timeout_leaves_the_status_known() {
         let mut late = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n".to_vec();
         late.extend_from_slice(b"some");
         let agent = FakeAgent::tcp([Reply::Bytes(late)]).await;
-        let response = post(&client(&agent.url, Duration::from_secs(1))).await.unwrap();
+        let response = post(&client(&agent.url, Duration::from_secs(1)))
+            .await
+            .unwrap();
         assert_eq!(
             (response.status.as_u16(), response.is_complete),
             (202, false)
