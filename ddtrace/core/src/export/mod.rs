@@ -8,6 +8,7 @@ pub mod agent;
 mod assemble;
 mod finished;
 mod json;
+mod json_lines;
 mod msgpack;
 mod payload;
 pub(crate) mod pipeline;
@@ -16,5 +17,6 @@ mod v05;
 
 pub(crate) use assemble::decide_early;
 pub use finished::{FinishedSpan, SpanData};
+pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub use payload::{Format, Payload, PayloadBuilder};
 pub use pipeline::TraceFilter;
