@@ -1,1 +1,90 @@
 //! The attributes of `ddtrace`.
+//!
+//! Use them through the `ddtrace` crate, which documents them with examples. What they expand to are
+//! paths of that crate; this one depends on nothing of ours.
+//!
+//! A walk through the source, in the order in which an attribute is expanded:
+//!
+//! 1. `args`: what the user wrote in the attribute. One grammar, one file per attribute.
+//! 2. `function`, `block`: the item below it, read from its tokens. No syntax tree is made: attributes run
+//!    unoptimised, once per function, in every build of every user.
+//! 3. `layer`: several of our attributes on one item become one expansion.
+//! 4. `check`: what can be said without types, said at the token at fault.
+//! 5. `expand`: the tokens that the compiler sees.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod block;
+mod check;
+mod entry;
+mod error;
+mod expand;
+mod function;
+mod layer;
+mod main_fn;
+mod span_macro;
+mod tokens;
+
+use proc_macro::TokenStream;
+
+use expand::Mode;
+
+/// What the `enabled` feature of the facade says.
+const MODE: Mode = if cfg!(feature = "enabled") {
+    Mode::Full
+} else {
+    Mode::Plain
+};
+
+/// Puts a span around a function. Documented at `ddtrace::trace`.
+#[proc_macro_attribute]
+pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::trace(args.into(), item.into(), MODE).into()
+}
+
+/// `#[trace]` that checks its arguments and leaves the function as it is.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn plain_trace(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::trace(args.into(), item.into(), Mode::Plain).into()
+}
+
+/// Starts the tracer before `main` and flushes it afterwards. Documented at `ddtrace::main`.
+#[proc_macro_attribute]
+pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
+    main_fn::expand(args.into(), item.into(), MODE).into()
+}
+
+/// `#[main]` that leaves the function as it is.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn plain_main(args: TokenStream, item: TokenStream) -> TokenStream {
+    main_fn::expand(args.into(), item.into(), Mode::Plain).into()
+}
+
+/// A span for the rest of the block. Documented at `ddtrace::span`.
+#[proc_macro]
+pub fn span(input: TokenStream) -> TokenStream {
+    span_macro::span(input.into(), MODE).into()
+}
+
+/// `span!` that makes a guard of nothing.
+#[doc(hidden)]
+#[proc_macro]
+pub fn plain_span(input: TokenStream) -> TokenStream {
+    span_macro::span(input.into(), Mode::Plain).into()
+}
+
+/// A span around a block. Documented at `ddtrace::trace_block`.
+#[proc_macro]
+pub fn trace_block(input: TokenStream) -> TokenStream {
+    span_macro::trace_block(input.into(), MODE).into()
+}
+
+/// `trace_block!` that only runs the block.
+#[doc(hidden)]
+#[proc_macro]
+pub fn plain_trace_block(input: TokenStream) -> TokenStream {
+    span_macro::trace_block(input.into(), Mode::Plain).into()
+}

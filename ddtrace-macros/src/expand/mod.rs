@@ -1,0 +1,157 @@
+//! From a checked function to the tokens that the compiler sees.
+//!
+//! ```text
+//! fn price(cart: &Cart) -> Money {                    async fn pay(order: Order) -> Result<(), E> {
+//!     static __DD_SITE: Site = …;                         static __DD_SITE: Site = …;
+//!     let __dd_span = enter(&__DD_SITE);                  instrument_site_with(&__DD_SITE,
+//!     { body }                                                async move { let order = order; body },
+//! }                                                           observer::<Result<(), E>>().pick())
+//!                                                     }   // declared as `fn … -> impl Future<Output = R>`
+//! ```
+//!
+//! Rules that every file here keeps:
+//!
+//! * The user's body is emitted once, with its own spans, in a block of its own.
+//! * Whatever is generated has the hygiene of the macro (`Span::mixed_site`): locals are invisible to the
+//!   body, and rustc and clippy know that nobody wrote it, so lints about it are silent while those
+//!   about the body speak.
+//! * No closure is put around a body unless an `Err` can leave it before its end: it is the largest
+//!   part of what an annotation costs the compiler (`tests/compile-cost`).
+//! * What the options ask for at run time stands behind `is_recording()`.
+
+mod future;
+mod outcome;
+mod signature;
+mod site;
+mod spawn;
+mod sync;
+mod values;
+
+use proc_macro2::{Group, TokenStream};
+use quote::{ToTokens, quote};
+
+use crate::args::{Shape, TraceArgs};
+use crate::error::Result;
+use crate::function::attrs::hoist;
+use crate::function::body::Seen;
+use crate::function::{Body, Function, Params};
+use crate::layer::Layer;
+use crate::tokens::{ours_at, regroup};
+
+pub(crate) use site::site_static;
+pub(crate) use values::{set_tags, static_options};
+
+/// Whether attributes do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Full,
+    /// Arguments are checked, the item comes back as it was: the facade's `enabled` feature is off,
+    /// or the program is built for wasm32.
+    Plain,
+}
+
+/// Where the function stands.
+#[derive(Clone, Default)]
+pub(crate) struct Scope {
+    /// The type whose `impl` block was annotated.
+    pub(crate) type_name: Option<String>,
+    /// Another macro will see the function after us and expects what the user wrote.
+    pub(crate) more_macros: bool,
+}
+
+/// Everything that the parts of an expansion need to know.
+pub(crate) struct Plan<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) args: &'a TraceArgs,
+    pub(crate) scope: &'a Scope,
+    pub(crate) seen: Seen,
+    /// `::ddtrace::__private`
+    pub(crate) private: TokenStream,
+}
+
+/// `::ddtrace`, or what `crate = …` says.
+pub(crate) fn facade(path: Option<&TokenStream>) -> TokenStream {
+    path.cloned().unwrap_or_else(|| quote!(::ddtrace))
+}
+
+/// What the function returns: what the options say, else what its type looks like.
+pub(crate) fn shape_of(function: &Function, args: &TraceArgs) -> Option<Shape> {
+    if function.asyncness.is_some() {
+        return Some(Shape::Future);
+    }
+    let shape = args.shape.map(|(shape, _)| shape);
+    shape.or_else(|| function.output.shape().map(|(shape, _)| shape))
+}
+
+/// Expands a function with the layers that its attributes ask for.
+pub(crate) fn function(
+    mut function: Function,
+    layers: &[Layer],
+    scope: &Scope,
+    mode: Mode,
+) -> Result<TokenStream> {
+    for layer in layers {
+        match layer {
+            Layer::Span(args) => {
+                let shape = shape_of(&function, args);
+                crate::check::function(&function, args, shape)?;
+                if mode == Mode::Full {
+                    return Ok(span(&mut function, args, shape, scope));
+                }
+            }
+        }
+    }
+    Ok(function.into_token_stream())
+}
+
+fn span(
+    function: &mut Function,
+    args: &TraceArgs,
+    shape: Option<Shape>,
+    scope: &Scope,
+) -> TokenStream {
+    let Some(body) = function.body.take() else {
+        return function.to_token_stream();
+    };
+    let private = facade(args.path.as_ref());
+    let private = quote!(#private::__private);
+    let (inner, tokens) = hoist(body.tokens());
+    function.attrs.extend(inner);
+    let mut body = Body::new(regroup(&body.braces, tokens));
+    let seen = body.scan();
+    if seen.spawn && args.propagate != Some(false) {
+        body = Body::new(regroup(&body.braces, spawn::carry(body.tokens(), &private)));
+    }
+    let plan = Plan {
+        function,
+        args,
+        scope,
+        seen,
+        private,
+    };
+    match shape {
+        Some(shape) => future::expand(&plan, &body, shape),
+        None => sync::expand(&plan, &body),
+    }
+}
+
+/// The body as a block of its own, which lints take for generated while errors point into it.
+fn block(body: &Body) -> Group {
+    let mut block = body.braces.clone();
+    block.set_span(ours_at(body.braces.span()));
+    block
+}
+
+/// Statements that make a closure or future own its arguments, all of them and in the order in which
+/// they are dropped without us; empty if nobody could tell.
+fn capture_all(params: &Params) -> TokenStream {
+    let mut owned = params.droppable();
+    if owned.len() < 2 {
+        return TokenStream::new();
+    }
+    owned.reverse();
+    quote!(let _ = (#(&#owned,)*);)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,2 @@
+#[trace(enter_on_poll)]
+async fn pay() { tick().await }

@@ -1,0 +1,2 @@
+#[trace(include(drop))]
+impl Drop for Cart { fn drop(&mut self) { clean(); } }

@@ -1,0 +1,2 @@
+#[trace]
+fn rows(&self) -> impl Stream<Item = Row> + '_ { self.rows.iter() }

@@ -1,0 +1,2 @@
+#[trace(propagate = false)]
+fn start() { tokio::spawn(work(1)); }

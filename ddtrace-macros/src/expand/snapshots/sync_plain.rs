@@ -1,0 +1,3 @@
+#[trace]
+/// Docs stay.
+pub fn price(cart: &Cart) -> Money { cart.sum() }

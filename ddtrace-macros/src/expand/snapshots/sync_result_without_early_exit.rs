@@ -1,0 +1,2 @@
+#[trace]
+fn load(id: u64) -> Result<Row, Error> { fetch(id) }
