@@ -33,7 +33,10 @@ pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shap
         );
     }
     if let Some((span, abi)) = interrupt_abi(function) {
-        refuse(span, format!("a function with the ABI {abi} must not call a tracer: remove `#[trace]`"));
+        refuse(
+            span,
+            format!("a function with the ABI {abi} must not call a tracer: remove `#[trace]`"),
+        );
     }
     if function.has_attr("naked") {
         refuse(
@@ -42,10 +45,16 @@ pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shap
         );
     }
     if let (Some(_), Some(span)) = (&args.name, args.short_name) {
-        refuse(span, "`name` and `short_name` exclude each other, keep one of them".to_owned());
+        refuse(
+            span,
+            "`name` and `short_name` exclude each other, keep one of them".to_owned(),
+        );
     }
     if let (Some(_), Some(span)) = (&args.parent, args.root) {
-        refuse(span, "a span with a `parent` is no `root`, keep one of them".to_owned());
+        refuse(
+            span,
+            "a span with a `parent` is no `root`, keep one of them".to_owned(),
+        );
     }
     if let Some(span) = args.skip_item {
         refuse(
@@ -54,9 +63,15 @@ pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shap
                 .to_owned(),
         );
     }
-    for (name, span) in [("recursive", args.recursive), ("include", first(&args.include))] {
+    for (name, span) in [
+        ("recursive", args.recursive),
+        ("include", first(&args.include)),
+    ] {
         if let Some(span) = span {
-            refuse(span, format!("`{name}` is for `#[trace]` on an `impl` block or a module"));
+            refuse(
+                span,
+                format!("`{name}` is for `#[trace]` on an `impl` block or a module"),
+            );
         }
     }
     parameters(function, args, &mut refuse);
@@ -67,13 +82,17 @@ pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shap
 /// `args`, `args_all` and `skip`.
 fn parameters(function: &Function, args: &TraceArgs, refuse: &mut impl FnMut(Span, String)) {
     if let (Some(span), false) = (args.args_all, args.args.is_empty()) {
-        refuse(span, "`args_all` already holds what `args(…)` lists, keep one of them".to_owned());
+        refuse(
+            span,
+            "`args_all` already holds what `args(…)` lists, keep one of them".to_owned(),
+        );
     }
     if args.args_all.is_none() {
         if let Some(span) = first(&args.skip) {
             refuse(
                 span,
-                "`skip(…)` takes parameters out of `args_all`; without it no argument is captured".to_owned(),
+                "`skip(…)` takes parameters out of `args_all`; without it no argument is captured"
+                    .to_owned(),
             );
         }
     }
@@ -83,7 +102,10 @@ fn parameters(function: &Function, args: &TraceArgs, refuse: &mut impl FnMut(Spa
     let names = Params::new(&function.inputs).names();
     for asked in args.args.iter().chain(&args.skip) {
         if !names.iter().any(|name| name == asked) {
-            refuse(asked.span(), format!("`{}` has no parameter `{asked}`", function.name));
+            refuse(
+                asked.span(),
+                format!("`{}` has no parameter `{asked}`", function.name),
+            );
         }
     }
 }
@@ -100,29 +122,54 @@ fn returned(
         RetCapture::With(expr) => expr.span(),
     });
     if let (Some((_, span)), Some(_)) = (args.shape, &function.asyncness) {
-        refuse(span, "an `async fn` is a future already: remove this option".to_owned());
+        refuse(
+            span,
+            "an `async fn` is a future already: remove this option".to_owned(),
+        );
     }
     if let Some(span) = args.enter_on_poll {
         if shape != Some(Shape::Future) {
-            refuse(span, "`enter_on_poll` needs an `async fn` or a function that returns a future".to_owned());
+            refuse(
+                span,
+                "`enter_on_poll` needs an `async fn` or a function that returns a future"
+                    .to_owned(),
+            );
         }
     }
     if let Some(shape @ (Shape::Stream | Shape::Iterator)) = shape {
-        let what = if shape == Shape::Stream { "a stream" } else { "an iterator" };
+        let what = if shape == Shape::Stream {
+            "a stream"
+        } else {
+            "an iterator"
+        };
         for (name, span) in [("ret", ret), ("err", args.err.explicit)] {
             if let Some(span) = span {
-                refuse(span, format!("{what} has no single result for `{name}` to look at"));
+                refuse(
+                    span,
+                    format!("{what} has no single result for `{name}` to look at"),
+                );
             }
         }
     } else if shape != Some(Shape::Future) || function.asyncness.is_some() {
         if let (Some(span), None) = (args.err.explicit, function.output.span()) {
-            refuse(span, format!("`{}` returns nothing, so there is no error to record", function.name));
+            refuse(
+                span,
+                format!(
+                    "`{}` returns nothing, so there is no error to record",
+                    function.name
+                ),
+            );
         }
     }
     if args.enter_on_poll.is_some() {
         for (name, span) in [("ret", ret), ("err", args.err.explicit)] {
             if let Some(span) = span {
-                refuse(span, format!("with `enter_on_poll` there is a span for each poll and none for the result: remove `{name}`"));
+                refuse(
+                    span,
+                    format!(
+                        "with `enter_on_poll` there is a span for each poll and none for the result: remove `{name}`"
+                    ),
+                );
             }
         }
     }
@@ -145,28 +192,54 @@ pub(crate) fn block(block: &Block, args: &TraceArgs) -> Result<()> {
         ("parent", one(&args.parent)),
         ("link", one(&args.link)),
         ("args", first(&args.args)),
-        ("future", args.shape.filter(|(shape, _)| *shape == Shape::Future).map(|(_, span)| span)),
-        ("stream", args.shape.filter(|(shape, _)| *shape == Shape::Stream).map(|(_, span)| span)),
-        ("iter", args.shape.filter(|(shape, _)| *shape == Shape::Iterator).map(|(_, span)| span)),
+        (
+            "future",
+            args.shape
+                .filter(|(shape, _)| *shape == Shape::Future)
+                .map(|(_, span)| span),
+        ),
+        (
+            "stream",
+            args.shape
+                .filter(|(shape, _)| *shape == Shape::Stream)
+                .map(|(_, span)| span),
+        ),
+        (
+            "iter",
+            args.shape
+                .filter(|(shape, _)| *shape == Shape::Iterator)
+                .map(|(_, span)| span),
+        ),
         ("enter_on_poll", args.enter_on_poll),
         ("err", args.err.explicit),
-        ("ret", match &args.ret {
-            Some(RetCapture::With(expr)) => Some(expr.span()),
-            _ => None,
-        }),
+        (
+            "ret",
+            match &args.ret {
+                Some(RetCapture::With(expr)) => Some(expr.span()),
+                _ => None,
+            },
+        ),
     ] {
         if let Some(span) = span {
             errors.push(Error::at(
                 span,
-                format!("`{name}` is about one function: write `#[trace({name} …)]` on that function"),
+                format!(
+                    "`{name}` is about one function: write `#[trace({name} …)]` on that function"
+                ),
             ));
         }
     }
     if let (Some(span), false) = (args.recursive, module) {
-        errors.push(Error::at(span, "`recursive` is for modules: an `impl` block has no modules in it"));
+        errors.push(Error::at(
+            span,
+            "`recursive` is for modules: an `impl` block has no modules in it",
+        ));
     }
     if let Some(span) = args.skip_item {
-        errors.push(Error::at(span, "without `#[trace]` nothing here is traced: remove the attribute"));
+        errors.push(Error::at(
+            span,
+            "without `#[trace]` nothing here is traced: remove the attribute",
+        ));
     }
     errors.finish()
 }
@@ -185,11 +258,15 @@ pub(crate) fn other(keyword: Option<&proc_macro2::Ident>, span: Span) -> Error {
 
 /// Handlers that the processor calls, whose frame the compiler lays out.
 fn interrupt_abi(function: &Function) -> Option<(Span, String)> {
-    let at = function.qualifiers.iter().position(|token| is_ident(token, "extern"))?;
+    let at = function
+        .qualifiers
+        .iter()
+        .position(|token| is_ident(token, "extern"))?;
     match function.qualifiers.get(at + 1) {
         Some(TokenTree::Literal(abi)) => {
             let text = abi.to_string();
-            let interrupt = text.contains("interrupt") || text.contains("kernel") || text.contains("custom");
+            let interrupt =
+                text.contains("interrupt") || text.contains("kernel") || text.contains("custom");
             interrupt.then(|| (abi.span(), text))
         }
         _ => None,

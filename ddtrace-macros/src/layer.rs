@@ -59,7 +59,10 @@ pub(crate) fn collect(outermost: (Rank, Layer), attrs: &mut Vec<Attr>) -> Result
         if layers.iter().any(|(rank, _)| *rank == known.rank) {
             errors.push(Error::at(
                 attr.span(),
-                format!("`#[{0}]` is on this item already; put all options into one `#[{0}(…)]`", known.name),
+                format!(
+                    "`#[{0}]` is on this item already; put all options into one `#[{0}(…)]`",
+                    known.name
+                ),
             ));
         } else if let Some(layer) = errors.note((known.parse)(attr.arguments(), attr.span())) {
             layers.push((known.rank, layer));

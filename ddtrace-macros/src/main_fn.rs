@@ -27,7 +27,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, mode: Mode) -> TokenS
 fn try_expand(args: TokenStream, item: TokenStream, mode: Mode) -> Result<TokenStream> {
     let path = find_path(&mut Cursor::new(args, Span::call_site()))?;
     let Item::Function(function) = function::parse(item)? else {
-        return Err(Error::at(Span::call_site(), "`#[ddtrace::main]` goes on `fn main`"));
+        return Err(Error::at(
+            Span::call_site(),
+            "`#[ddtrace::main]` goes on `fn main`",
+        ));
     };
     let runtime = function.attrs.iter().any(|attr| !attr.is_inert());
     if let (Some(asyncness), false) = (&function.asyncness, runtime) {
@@ -40,7 +43,10 @@ fn try_expand(args: TokenStream, item: TokenStream, mode: Mode) -> Result<TokenS
         return Err(Error::at(parameter.span(), "`main` takes no arguments"));
     }
     if function.body.is_none() {
-        return Err(Error::at(function.name.span(), "expected the body of `main`"));
+        return Err(Error::at(
+            function.name.span(),
+            "expected the body of `main`",
+        ));
     }
     if mode == Mode::Plain {
         return Ok(function.into_token_stream());

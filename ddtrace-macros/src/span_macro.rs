@@ -51,7 +51,13 @@ fn guard(input: &Input, mode: Mode) -> TokenStream {
     let name = &input.name;
     let text = name.to_string();
     let function = text.trim_matches('"');
-    let site = site_static(&private, &quote!(#name), function, &TokenStream::new(), name.span());
+    let site = site_static(
+        &private,
+        &quote!(#name),
+        function,
+        &TokenStream::new(),
+        name.span(),
+    );
     let tags = set_tags(&input.tags, &private);
     let tags = (!tags.is_empty()).then(|| quote!(if __dd_span.is_recording() { #tags }));
     quote!({
@@ -72,7 +78,10 @@ fn parse(input: TokenStream, with_block: bool) -> Result<Input> {
             }
             other => {
                 let span = other.map_or_else(Span::call_site, |token| token.span());
-                return Err(Error::at(span, "expected a block: `trace_block!(\"name\", { … })`"));
+                return Err(Error::at(
+                    span,
+                    "expected a block: `trace_block!(\"name\", { … })`",
+                ));
             }
         }
     }
@@ -88,7 +97,10 @@ fn parse(input: TokenStream, with_block: bool) -> Result<Input> {
         }
     };
     if !cursor.is_empty() && cursor.take_punct(',').is_none() {
-        return Err(Error::at(cursor.span(), "expected `,` after the name of the span"));
+        return Err(Error::at(
+            cursor.span(),
+            "expected `,` after the name of the span",
+        ));
     }
     let tags = tags::take_all(&mut cursor)?;
     Ok(Input { name, tags, block })

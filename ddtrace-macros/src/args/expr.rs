@@ -115,9 +115,9 @@ fn wants_operand(last: Option<&TokenTree>) -> bool {
     match last {
         None => true,
         Some(TokenTree::Punct(punct)) => !matches!(punct.as_char(), '?' | '>' | ':'),
-        Some(TokenTree::Ident(ident)) => {
-            ["move", "async", "return", "in", "static"].iter().any(|keyword| ident == keyword)
-        }
+        Some(TokenTree::Ident(ident)) => ["move", "async", "return", "in", "static"]
+            .iter()
+            .any(|keyword| ident == keyword),
         Some(_) => false,
     }
 }
@@ -154,7 +154,10 @@ mod tests {
         for (list, first) in [
             ("a, b", "a"),
             ("f(a, b), c", "f (a , b)"),
-            ("x.collect::<HashMap<A, B>>(), c", "x . collect :: < HashMap < A , B > > ()"),
+            (
+                "x.collect::<HashMap<A, B>>(), c",
+                "x . collect :: < HashMap < A , B > > ()",
+            ),
             ("|a, b| a + b, c", "| a , b | a + b"),
             ("move || 1, c", "move | | 1"),
             ("a | b, c", "a | b"),

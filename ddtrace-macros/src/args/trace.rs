@@ -8,9 +8,30 @@ use crate::tokens::Cursor;
 
 /// Every option of `#[trace]`, in the order in which the documentation lists them.
 const OPTIONS: &[&str] = &[
-    "name", "short_name", "service", "resource", "span_type", "kind", "tags", "args", "args_all",
-    "skip", "ret", "err", "parent", "link", "root", "enabled", "future", "stream", "iter",
-    "enter_on_poll", "propagate", "recursive", "include", "crate",
+    "name",
+    "short_name",
+    "service",
+    "resource",
+    "span_type",
+    "kind",
+    "tags",
+    "args",
+    "args_all",
+    "skip",
+    "ret",
+    "err",
+    "parent",
+    "link",
+    "root",
+    "enabled",
+    "future",
+    "stream",
+    "iter",
+    "enter_on_poll",
+    "propagate",
+    "recursive",
+    "include",
+    "crate",
 ];
 
 /// What `#[trace(…)]` says, before it is known what it stands on.
@@ -115,7 +136,10 @@ impl TraceArgs {
                     Value::None => RetCapture::Value(span),
                     Value::Expr(expr) => RetCapture::With(expr),
                     Value::List(_) => {
-                        return Err(Error::at(span, "`ret` takes a function: `ret = |r| r.len()`"));
+                        return Err(Error::at(
+                            span,
+                            "`ret` takes a function: `ret = |r| r.len()`",
+                        ));
                     }
                 });
             }
@@ -155,7 +179,11 @@ impl TraceArgs {
         fn list<T: Clone>(own: Vec<T>, outer: &[T]) -> Vec<T> {
             if own.is_empty() { outer.to_vec() } else { own }
         }
-        let err = if self.err.is_default() { block.err.clone() } else { self.err };
+        let err = if self.err.is_default() {
+            block.err.clone()
+        } else {
+            self.err
+        };
         TraceArgs {
             short_name: match self.name {
                 Some(_) => self.short_name,
@@ -193,14 +221,20 @@ impl TraceArgs {
 impl ErrCapture {
     fn parse(entry: Entry) -> Result<ErrCapture> {
         let span = entry.span();
-        let mut err = ErrCapture { explicit: Some(span), ..ErrCapture::default() };
+        let mut err = ErrCapture {
+            explicit: Some(span),
+            ..ErrCapture::default()
+        };
         let list = match entry.value {
             Value::None => return Ok(err),
             Value::Expr(_) => {
                 if entry.boolean()? {
                     return Ok(err);
                 }
-                return Ok(ErrCapture { off: true, ..ErrCapture::default() });
+                return Ok(ErrCapture {
+                    off: true,
+                    ..ErrCapture::default()
+                });
             }
             Value::List(list) => list,
         };
@@ -243,7 +277,9 @@ impl Kind {
                 ));
             }
         };
-        Ok(Kind { variant: Ident::new(variant, expr.span()) })
+        Ok(Kind {
+            variant: Ident::new(variant, expr.span()),
+        })
     }
 }
 
@@ -276,7 +312,10 @@ fn unknown_option(unknown: &str) -> String {
     };
     let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     let options: Vec<String> = OPTIONS.iter().map(|option| format!("`{option}`")).collect();
-    format!("unknown option `{unknown}`{hint}; there are {}", options.join(", "))
+    format!(
+        "unknown option `{unknown}`{hint}; there are {}",
+        options.join(", ")
+    )
 }
 
 /// The facade's path for an attribute that may name another one.
@@ -285,7 +324,10 @@ pub(crate) fn find_path(cursor: &mut Cursor) -> Result<Option<TokenStream>> {
         return Ok(None);
     };
     if key != "crate" || cursor.take_punct('=').is_none() {
-        return Err(Error::at(key.span(), "the only option is `crate = path::to::ddtrace`"));
+        return Err(Error::at(
+            key.span(),
+            "the only option is `crate = path::to::ddtrace`",
+        ));
     }
     let expr = Expr::take(cursor, "a path after `crate =`")?;
     path(&expr).map(Some)

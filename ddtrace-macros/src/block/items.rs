@@ -24,14 +24,28 @@ pub(crate) fn split(contents: TokenStream) -> Vec<Piece> {
     while !cursor.is_empty() {
         let attrs = take_all(&mut cursor);
         let (kind, tokens) = take_item(&mut cursor);
-        pieces.push(Piece { attrs, kind, tokens });
+        pieces.push(Piece {
+            attrs,
+            kind,
+            tokens,
+        });
     }
     pieces
 }
 
 fn take_item(cursor: &mut Cursor) -> (String, Vec<TokenTree>) {
     const KINDS: &[&str] = &[
-        "fn", "impl", "mod", "struct", "enum", "union", "trait", "static", "type", "use", "macro_rules",
+        "fn",
+        "impl",
+        "mod",
+        "struct",
+        "enum",
+        "union",
+        "trait",
+        "static",
+        "type",
+        "use",
+        "macro_rules",
     ];
     let mut kind = String::new();
     let mut tokens: Vec<TokenTree> = Vec::new();
@@ -91,8 +105,23 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                "const", "fn", "fn", "struct", "struct", "struct", "impl", "mod", "mod", "use", "static",
-                "macro_rules", "", "", "type", "", "fn"
+                "const",
+                "fn",
+                "fn",
+                "struct",
+                "struct",
+                "struct",
+                "impl",
+                "mod",
+                "mod",
+                "use",
+                "static",
+                "macro_rules",
+                "",
+                "",
+                "type",
+                "",
+                "fn"
             ]
         );
     }

@@ -45,14 +45,68 @@ pub(crate) fn without_own_attributes(item: TokenStream) -> TokenStream {
 
 /// Traits whose functions are not traced unless they are named.
 const BUSY: &[&str] = &[
-    "Add", "AddAssign", "AsMut", "AsRef", "BitAnd", "BitAndAssign", "BitOr", "BitOrAssign", "BitXor",
-    "BitXorAssign", "Borrow", "BorrowMut", "Clone", "Debug", "Default", "Deref", "DerefMut",
-    "Deserialize", "Display", "Div", "DivAssign", "DoubleEndedIterator", "Drop", "Eq",
-    "ExactSizeIterator", "Extend", "Fn", "FnMut", "FnOnce", "From", "FromIterator", "Future",
-    "GlobalAlloc", "Hash", "Hasher", "Index", "IndexMut", "Into", "IntoIterator", "Iterator",
-    "LowerHex", "Mul", "MulAssign", "Neg", "Not", "Ord", "PartialEq", "PartialOrd", "Rem", "RemAssign",
-    "Serialize", "Shl", "ShlAssign", "Shr", "ShrAssign", "Stream", "Sub", "SubAssign", "Sum", "UpperHex",
-    "Visit", "Wake",
+    "Add",
+    "AddAssign",
+    "AsMut",
+    "AsRef",
+    "BitAnd",
+    "BitAndAssign",
+    "BitOr",
+    "BitOrAssign",
+    "BitXor",
+    "BitXorAssign",
+    "Borrow",
+    "BorrowMut",
+    "Clone",
+    "Debug",
+    "Default",
+    "Deref",
+    "DerefMut",
+    "Deserialize",
+    "Display",
+    "Div",
+    "DivAssign",
+    "DoubleEndedIterator",
+    "Drop",
+    "Eq",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
+    "GlobalAlloc",
+    "Hash",
+    "Hasher",
+    "Index",
+    "IndexMut",
+    "Into",
+    "IntoIterator",
+    "Iterator",
+    "LowerHex",
+    "Mul",
+    "MulAssign",
+    "Neg",
+    "Not",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Rem",
+    "RemAssign",
+    "Serialize",
+    "Shl",
+    "ShlAssign",
+    "Shr",
+    "ShrAssign",
+    "Stream",
+    "Sub",
+    "SubAssign",
+    "Sum",
+    "UpperHex",
+    "Visit",
+    "Wake",
 ];
 
 struct Annotated<'a> {
@@ -79,18 +133,31 @@ impl Annotated<'_> {
             out.extend(errors.note(self.piece(piece, &inside, named)));
         }
         for ident in unused {
-            errors.push(Error::at(ident.span(), format!("there is no `{ident}` in this block")));
+            errors.push(Error::at(
+                ident.span(),
+                format!("there is no `{ident}` in this block"),
+            ));
         }
         errors.finish()?;
         let new = regroup(contents, out);
         let mut attrs = block.attrs.clone();
         attrs.extend(inner);
-        Ok(rebuild(&Block { keyword: block.keyword.clone(), attrs, head: block.head.clone(), contents: None }, Some(new)))
+        Ok(rebuild(
+            &Block {
+                keyword: block.keyword.clone(),
+                attrs,
+                head: block.head.clone(),
+                contents: None,
+            },
+            Some(new),
+        ))
     }
 
     fn piece(&self, mut piece: Piece, inside: &Inside, named: bool) -> Result<TokenStream> {
         let own = take_own(&mut piece.attrs)?;
-        let Some(own) = own.map_or(Some(None), |own| (own.skip_item.is_none()).then_some(Some(own))) else {
+        let Some(own) = own.map_or(Some(None), |own| {
+            (own.skip_item.is_none()).then_some(Some(own))
+        }) else {
             return Ok(piece.into_token_stream());
         };
         let asked = own.is_some() || named;
@@ -103,7 +170,9 @@ impl Annotated<'_> {
                 if !asked && inside.skips(&function) {
                     return Ok(source);
                 }
-                if own.as_ref().is_some_and(|own| !own.skip.is_empty() && own.args_all.is_none() && self.args.args_all.is_none()) {
+                if own.as_ref().is_some_and(|own| {
+                    !own.skip.is_empty() && own.args_all.is_none() && self.args.args_all.is_none()
+                }) {
                     let args = own.unwrap_or_default();
                     return check::function(&function, &args, None).map(|()| source);
                 }
@@ -128,7 +197,12 @@ impl Annotated<'_> {
         }
     }
 
-    fn nested(&self, source: TokenStream, own: Option<TraceArgs>, enter: bool) -> Result<TokenStream> {
+    fn nested(
+        &self,
+        source: TokenStream,
+        own: Option<TraceArgs>,
+        enter: bool,
+    ) -> Result<TokenStream> {
         let Item::Block(block) = function::parse(source.clone())? else {
             return Ok(source);
         };
@@ -140,7 +214,11 @@ impl Annotated<'_> {
                 check::block(&block, &own)?;
                 let include = own.clone();
                 let args = own.or(self.args);
-                Annotated { args: &args, mode: self.mode }.block(&block, Some(&include))
+                Annotated {
+                    args: &args,
+                    mode: self.mode,
+                }
+                .block(&block, Some(&include))
             }
             None => self.block(&block, None),
         }
@@ -159,7 +237,11 @@ struct Inside {
 impl Inside {
     fn new(block: &Block) -> Inside {
         let is_module = block.keyword == "mod";
-        let (of, for_type) = if is_module { (None, None) } else { header(&block.head) };
+        let (of, for_type) = if is_module {
+            (None, None)
+        } else {
+            header(&block.head)
+        };
         Inside {
             is_module,
             is_busy: of.is_some_and(|of| BUSY.contains(&of.as_str())),
@@ -169,7 +251,10 @@ impl Inside {
     }
 
     fn skips(&self, function: &function::Function) -> bool {
-        let test = function.attrs.iter().any(|attr| attr.is_cfg_test() || attr.name() == "test" || attr.name() == "bench");
+        let test = function
+            .attrs
+            .iter()
+            .any(|attr| attr.is_cfg_test() || attr.name() == "test" || attr.name() == "bench");
         function.body.is_none()
             || function.constness.is_some()
             || self.is_busy
@@ -180,7 +265,10 @@ impl Inside {
 
 impl Piece {
     fn name(&self) -> Option<Ident> {
-        let at = self.tokens.iter().position(|token| is_ident(token, &self.kind))?;
+        let at = self
+            .tokens
+            .iter()
+            .position(|token| is_ident(token, &self.kind))?;
         match self.tokens.get(at + 1) {
             Some(TokenTree::Ident(name)) => Some(name.clone()),
             _ => None,
@@ -188,11 +276,16 @@ impl Piece {
     }
 
     fn is_test(&self) -> bool {
-        self.attrs.iter().any(Attr::is_cfg_test) || self.name().is_some_and(|name| name == "tests" || name == "test")
+        self.attrs.iter().any(Attr::is_cfg_test)
+            || self
+                .name()
+                .is_some_and(|name| name == "tests" || name == "test")
     }
 
     fn span(&self) -> Span {
-        self.tokens.first().map_or_else(Span::call_site, TokenTree::span)
+        self.tokens
+            .first()
+            .map_or_else(Span::call_site, TokenTree::span)
     }
 }
 
@@ -207,7 +300,8 @@ impl ToTokens for Piece {
 
 /// Removes the item's own `#[trace(…)]`.
 fn take_own(attrs: &mut Vec<Attr>) -> Result<Option<TraceArgs>> {
-    let is_trace = |attr: &Attr| layer::Known::of(attr).is_some_and(|known| known.rank == Rank::Span);
+    let is_trace =
+        |attr: &Attr| layer::Known::of(attr).is_some_and(|known| known.rank == Rank::Span);
     let Some(at) = attrs.iter().position(is_trace) else {
         return Ok(None);
     };
@@ -233,7 +327,10 @@ fn rebuild(block: &Block, contents: Option<Group>) -> TokenStream {
 
 /// The trait and the type of `impl<…> Trait for Type where …`, by their names.
 fn header(head: &[TokenTree]) -> (Option<String>, Option<String>) {
-    let start = head.iter().position(|token| is_ident(token, "impl")).map_or(0, |at| at + 1);
+    let start = head
+        .iter()
+        .position(|token| is_ident(token, "impl"))
+        .map_or(0, |at| at + 1);
     let head = &head[start..];
     let mut angles = Angles::default();
     let mut begin = 0;
@@ -294,16 +391,32 @@ mod tests {
     fn the_trait_and_the_type_of_an_impl_are_found() {
         for (source, of, ty) in [
             ("impl Foo", None, Some("Foo")),
-            ("impl<T: Fn() -> u8> crate::m::Foo<T> where T: X", None, Some("Foo")),
-            ("unsafe impl<'a> Drop for Foo<'a>", Some("Drop"), Some("Foo")),
-            ("impl std::fmt::Debug for &'a Foo", Some("Debug"), Some("Foo")),
+            (
+                "impl<T: Fn() -> u8> crate::m::Foo<T> where T: X",
+                None,
+                Some("Foo"),
+            ),
+            (
+                "unsafe impl<'a> Drop for Foo<'a>",
+                Some("Drop"),
+                Some("Foo"),
+            ),
+            (
+                "impl std::fmt::Debug for &'a Foo",
+                Some("Debug"),
+                Some("Foo"),
+            ),
             ("impl<T> From<Vec<T>> for [T]", Some("From"), Some("[T]")),
             ("impl Foo<for<'a> fn(&'a u8)>", None, Some("Foo")),
         ] {
             let tokens: TokenStream = source.parse().unwrap();
             let head: Vec<TokenTree> = tokens.into_iter().collect();
             let (found_of, found_ty) = header(&head);
-            assert_eq!((found_of.as_deref(), found_ty.as_deref()), (of, ty), "{source}");
+            assert_eq!(
+                (found_of.as_deref(), found_ty.as_deref()),
+                (of, ty),
+                "{source}"
+            );
         }
     }
 }

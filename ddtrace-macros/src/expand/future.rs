@@ -68,7 +68,10 @@ fn boxed(plan: &Plan<'_>, tail: &BoxedTail) -> TokenStream {
     let call = instrument(plan, &future, &outcome);
     let parens = regroup(&tail.parens, call);
     let (before, pin) = (&tail.before, &tail.call);
-    with_body(plan.function, &quote!(#site #(#before)* #on #(#pin)* #parens))
+    with_body(
+        plan.function,
+        &quote!(#site #(#before)* #on #(#pin)* #parens),
+    )
 }
 
 /// Whatever the body makes is wrapped as it comes out.
@@ -104,14 +107,12 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
         Shape::Future if plan.args.enter_on_poll.is_some() => {
             quote!(#private::enter_on_poll(&__DD_SITE, __dd_value))
         }
-        Shape::Future => {
-            match Outcome::new(plan, yielded(plan), false).observer(plan) {
-                Some(observer) => {
-                    quote!(#private::instrument_start_with(__dd_start, __dd_value, #observer))
-                }
-                None => quote!(#private::instrument_start(__dd_start, __dd_value)),
+        Shape::Future => match Outcome::new(plan, yielded(plan), false).observer(plan) {
+            Some(observer) => {
+                quote!(#private::instrument_start_with(__dd_start, __dd_value, #observer))
             }
-        }
+            None => quote!(#private::instrument_start(__dd_start, __dd_value)),
+        },
         Shape::Stream => quote!(#private::instrument_stream(__dd_start, __dd_value)),
         Shape::Iterator => quote!(#private::instrument_iter(__dd_start, __dd_value)),
     };
@@ -209,7 +210,9 @@ fn expected_type(plan: &Plan<'_>) -> TokenStream {
     let ty = inferable(&output.ty());
     match ty.to_string().as_str() {
         "!" | "_" => TokenStream::new(),
-        "()" => quote!(if false { return; }),
+        "()" => quote!(if false {
+            return;
+        }),
         _ => quote! {
             if false {
                 let __dd_return: #ty = loop {};

@@ -56,7 +56,11 @@ impl Outcome {
     fn read_error(&self, plan: &Plan<'_>, ret: &TokenStream) -> TokenStream {
         let private = &plan.private;
         let err = &plan.args.err;
-        let record = if err.handled { quote!(fail_handled) } else { quote!(fail) };
+        let record = if err.handled {
+            quote!(fail_handled)
+        } else {
+            quote!(fail)
+        };
         let mut record = quote!(#private::#record(__dd_span, #private::error(__dd_error).view()););
         if let Some(filter) = &err.filter {
             let span = ours_at(filter.span());
@@ -67,7 +71,11 @@ impl Outcome {
             Errors::None => TokenStream::new(),
             Errors::Result => {
                 // If the type is none, the arrow is at the return type.
-                let place = plan.function.output.span().map_or_else(proc_macro2::Span::mixed_site, ours_at);
+                let place = plan
+                    .function
+                    .output
+                    .span()
+                    .map_or_else(proc_macro2::Span::mixed_site, ours_at);
                 let pattern = quote_spanned!(place=> ::core::result::Result::Err(__dd_error));
                 quote!(if let #pattern = #ret { #record })
             }
@@ -79,9 +87,7 @@ impl Outcome {
 
     fn read_value(&self, plan: &Plan<'_>, ret: &TokenStream) -> TokenStream {
         let private = &plan.private;
-        let set = |value: TokenStream| {
-            quote!(__dd_span.set_tags(&[#private::Tag { key: "return", value: #value.value() }]);)
-        };
+        let set = |value: TokenStream| quote!(__dd_span.set_tags(&[#private::Tag { key: "return", value: #value.value() }]););
         let read = match &plan.args.ret {
             None => return TokenStream::new(),
             Some(RetCapture::With(with)) => {

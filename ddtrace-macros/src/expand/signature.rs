@@ -64,7 +64,10 @@ pub(crate) fn desugar(plan: &Plan<'_>) -> Desugared {
                 }
                 None
             }
-            Pattern::Name { mutable: None, name } => {
+            Pattern::Name {
+                mutable: None,
+                name,
+            } => {
                 if param.may_drop() {
                     bind.extend(quote!(#conditions let #name = #name;));
                 }

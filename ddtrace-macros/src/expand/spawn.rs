@@ -97,10 +97,12 @@ pub(crate) fn carry(body: TokenStream, private: &TokenStream) -> TokenStream {
 }
 
 fn find(path: &[String]) -> Option<&'static Starts> {
-    let [.., module, name] = path else { return None };
-    let known = SPAWN.iter().find(|(known_module, known_name, _)| {
-        module == known_module && name == known_name
-    });
+    let [.., module, name] = path else {
+        return None;
+    };
+    let known = SPAWN
+        .iter()
+        .find(|(known_module, known_name, _)| module == known_module && name == known_name);
     let (_, _, starts) = known?;
     let rooted = path.len() == 2 || ROOTS.iter().any(|root| path[0] == *root);
     rooted.then_some(starts)
@@ -114,15 +116,24 @@ mod tests {
     fn calls_by_path_are_wrapped() {
         for (body, expected) in [
             ("tokio::spawn(f(a, b));", "tokio::spawn(p::carry(f(a, b)));"),
-            ("::tokio::spawn(async move { x })", "::tokio::spawn(p::carry(async move { x }))"),
+            (
+                "::tokio::spawn(async move { x })",
+                "::tokio::spawn(p::carry(async move { x }))",
+            ),
             (
                 "let h = tokio::task::spawn_blocking(move || { std::thread::spawn(g) });",
                 "let h = tokio::task::spawn_blocking(p::carry_fn(move || { std::thread::spawn(p::carry_fn(g)) }));",
             ),
             ("thread::spawn(f)", "thread::spawn(p::carry_fn(f))"),
-            ("tokio::task::spawn_local(f)", "tokio::task::spawn_local(p::carry(f))"),
+            (
+                "tokio::task::spawn_local(f)",
+                "tokio::task::spawn_local(p::carry(f))",
+            ),
             ("rayon::spawn(f)", "rayon::spawn(p::carry_fn(f))"),
-            ("if a { tokio::spawn(f) }", "if a { tokio::spawn(p::carry(f)) }"),
+            (
+                "if a { tokio::spawn(f) }",
+                "if a { tokio::spawn(p::carry(f)) }",
+            ),
         ] {
             check(body, expected);
         }
@@ -149,6 +160,9 @@ mod tests {
     fn check(body: &str, expected: &str) {
         let private: TokenStream = "p".parse().unwrap();
         let expected: TokenStream = expected.parse().unwrap();
-        assert_eq!(carry(body.parse().unwrap(), &private).to_string(), expected.to_string());
+        assert_eq!(
+            carry(body.parse().unwrap(), &private).to_string(),
+            expected.to_string()
+        );
     }
 }

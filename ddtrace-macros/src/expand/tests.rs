@@ -11,24 +11,29 @@ use proc_macro2::TokenStream;
 use super::Mode;
 use crate::entry;
 
-const LINE: &str = "\n// ------------------------------------------------------------------------\n";
+const LINE: &str =
+    "\n// ------------------------------------------------------------------------\n";
 
 /// The source of a case, expanded.
 fn expand(source: &str, mode: Mode) -> String {
     let source = source.trim();
     let (args, item) = attribute(source);
     let expanded = entry::trace(args, item, mode);
-    let file = syn::parse2(expanded.clone())
-        .unwrap_or_else(|error| panic!("{error}: {expanded}"));
+    let file = syn::parse2(expanded.clone()).unwrap_or_else(|error| panic!("{error}: {expanded}"));
     prettyplease::unparse(&file)
 }
 
 /// Splits `#[trace(…)] item` into what the compiler would hand over.
 fn attribute(source: &str) -> (TokenStream, TokenStream) {
-    let source = source.strip_prefix("#[trace").expect("the case begins with #[trace");
+    let source = source
+        .strip_prefix("#[trace")
+        .expect("the case begins with #[trace");
     let end = matching_bracket(source);
     let args = source[..end].trim();
-    let args = args.strip_prefix('(').and_then(|args| args.strip_suffix(')')).unwrap_or(args);
+    let args = args
+        .strip_prefix('(')
+        .and_then(|args| args.strip_suffix(')'))
+        .unwrap_or(args);
     (args.parse().unwrap(), source[end + 1..].parse().unwrap())
 }
 
@@ -98,6 +103,10 @@ fn without_the_feature_the_item_comes_back_as_it_was() {
         let plain = entry::trace(TokenStream::new(), tokens.clone(), Mode::Plain);
         assert_eq!(plain.to_string(), tokens.to_string());
     }
-    let checked = entry::trace("nam = 1".parse().unwrap(), "fn f() {}".parse().unwrap(), Mode::Plain);
+    let checked = entry::trace(
+        "nam = 1".parse().unwrap(),
+        "fn f() {}".parse().unwrap(),
+        Mode::Plain,
+    );
     assert!(checked.to_string().contains("unknown option `nam`"));
 }

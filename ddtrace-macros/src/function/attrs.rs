@@ -24,7 +24,11 @@ impl Attr {
             })
             .filter(|part| !part.is_empty())
             .collect();
-        Attr { hash, brackets, path }
+        Attr {
+            hash,
+            brackets,
+            path,
+        }
     }
 
     /// The last segment of its path.
@@ -56,12 +60,26 @@ impl Attr {
     /// Anything else may be another macro, which has expectations of its own about the item.
     pub(crate) fn is_inert(&self) -> bool {
         const INERT: &[&str] = &[
-            "allow", "automatically_derived", "cfg", "cold", "deny", "deprecated", "doc", "expect",
-            "forbid", "inline", "no_mangle", "target_feature", "unsafe", "warn",
+            "allow",
+            "automatically_derived",
+            "cfg",
+            "cold",
+            "deny",
+            "deprecated",
+            "doc",
+            "expect",
+            "forbid",
+            "inline",
+            "no_mangle",
+            "target_feature",
+            "unsafe",
+            "warn",
         ];
         match self.path() {
             [one] => INERT.contains(&one.as_str()),
-            [first, ..] => ["clippy", "rustfmt", "diagnostic", "rust_analyzer"].contains(&first.as_str()),
+            [first, ..] => {
+                ["clippy", "rustfmt", "diagnostic", "rust_analyzer"].contains(&first.as_str())
+            }
             [] => true,
         }
     }
@@ -74,7 +92,10 @@ impl Attr {
 
 impl ToTokens for Attr {
     fn to_tokens(&self, out: &mut TokenStream) {
-        out.extend([self.hash.clone().into(), TokenTree::from(self.brackets.clone())]);
+        out.extend([
+            self.hash.clone().into(),
+            TokenTree::from(self.brackets.clone()),
+        ]);
     }
 }
 
@@ -135,7 +156,11 @@ mod tests {
     #[test]
     fn inner_attributes_move_to_the_item() {
         for (body, count, rest) in [
-            ("#![allow(a)] #![doc = \"x\"] #[b] let c;", 2, "# [b] let c ;"),
+            (
+                "#![allow(a)] #![doc = \"x\"] #[b] let c;",
+                2,
+                "# [b] let c ;",
+            ),
             ("#[b] let c;", 0, "# [b] let c ;"),
             ("a", 0, "a"),
             ("", 0, ""),

@@ -57,7 +57,11 @@ fn look(tokens: TokenStream, seen: &mut Seen) {
     for token in tokens {
         match token {
             TokenTree::Group(group) => {
-                if bang && name.take().is_some_and(|name| may_return(&name.to_string())) {
+                if bang
+                    && name
+                        .take()
+                        .is_some_and(|name| may_return(&name.to_string()))
+                {
                     seen.leaves_early = true;
                 }
                 look(group.stream(), seen);
@@ -95,11 +99,45 @@ fn look(tokens: TokenStream, seen: &mut Seen) {
 /// logging crates do not.
 fn may_return(name: &str) -> bool {
     const HARMLESS: &[&str] = &[
-        "assert", "assert_eq", "assert_matches", "assert_ne", "cfg", "column", "concat", "dbg",
-        "debug", "debug_assert", "debug_assert_eq", "debug_assert_ne", "env", "eprint", "eprintln",
-        "error", "file", "format", "format_args", "include_bytes", "include_str", "info", "json",
-        "line", "matches", "module_path", "option_env", "panic", "pin", "print", "println",
-        "stringify", "todo", "trace", "unimplemented", "unreachable", "vec", "warn", "write",
+        "assert",
+        "assert_eq",
+        "assert_matches",
+        "assert_ne",
+        "cfg",
+        "column",
+        "concat",
+        "dbg",
+        "debug",
+        "debug_assert",
+        "debug_assert_eq",
+        "debug_assert_ne",
+        "env",
+        "eprint",
+        "eprintln",
+        "error",
+        "file",
+        "format",
+        "format_args",
+        "include_bytes",
+        "include_str",
+        "info",
+        "json",
+        "line",
+        "matches",
+        "module_path",
+        "option_env",
+        "panic",
+        "pin",
+        "print",
+        "println",
+        "stringify",
+        "todo",
+        "trace",
+        "unimplemented",
+        "unreachable",
+        "vec",
+        "warn",
+        "write",
         "writeln",
     ];
     !HARMLESS.contains(&name)
@@ -136,7 +174,11 @@ pub(crate) fn boxed_tail(body: &Body) -> Option<BoxedTail> {
         return None;
     }
     let early = scan(tokens.iter().cloned().collect()).leaves_early;
-    (!early).then_some(BoxedTail { before: tokens, call, parens })
+    (!early).then_some(BoxedTail {
+        before: tokens,
+        call,
+        parens,
+    })
 }
 
 #[cfg(test)]
@@ -146,8 +188,14 @@ mod tests {
     #[test]
     fn ways_out_of_a_body_are_seen() {
         let none = Seen::default();
-        let early = Seen { leaves_early: true, ..none };
-        let fails = Seen { fails: true, ..early };
+        let early = Seen {
+            leaves_early: true,
+            ..none
+        };
+        let fails = Seen {
+            fails: true,
+            ..early
+        };
         for (body, seen) in [
             ("a + b", none),
             ("return a", early),
@@ -157,10 +205,22 @@ mod tests {
             ("bail!(\"no\")", fails),
             ("anyhow::bail!(\"no\")", fails),
             ("quick!(no)", early),
-            ("Err(a)", Seen { fails: true, ..none }),
+            (
+                "Err(a)",
+                Seen {
+                    fails: true,
+                    ..none
+                },
+            ),
             ("!(a)", none),
             ("x.a != (b)", none),
-            ("tokio::spawn(a)", Seen { spawn: true, ..none }),
+            (
+                "tokio::spawn(a)",
+                Seen {
+                    spawn: true,
+                    ..none
+                },
+            ),
         ] {
             assert_eq!(scan(body.parse().unwrap()), seen, "{body}");
         }
@@ -172,7 +232,10 @@ mod tests {
             ("{ Box::pin(async move { return 1; }) }", true),
             ("{ let a = 1; ::std::boxed::Box::pin(async {}) }", true),
             ("{ if a { b } Box::pin(async move {}) }", true),
-            ("{ if a { return Box::pin(b) } Box::pin(async move {}) }", false),
+            (
+                "{ if a { return Box::pin(b) } Box::pin(async move {}) }",
+                false,
+            ),
             ("{ Box::pin(f()) }", false),
             ("{ let a = Box::pin(async {}); a }", false),
             ("{ Pin::new(async {}) }", false),

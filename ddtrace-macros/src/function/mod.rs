@@ -87,9 +87,11 @@ pub(crate) fn parse(tokens: TokenStream) -> Result<Item> {
 
 /// What may stand between the attributes and the keyword of a function or a block.
 fn is_qualifier(ident: &Ident) -> bool {
-    ["pub", "crate", "default", "const", "async", "unsafe", "safe", "extern", "gen"]
-        .iter()
-        .any(|qualifier| ident == qualifier)
+    [
+        "pub", "crate", "default", "const", "async", "unsafe", "safe", "extern", "gen",
+    ]
+    .iter()
+    .any(|qualifier| ident == qualifier)
 }
 
 impl Function {
@@ -118,11 +120,17 @@ impl Function {
             return Err(Error::at(cursor.span(), "expected the name of a function"));
         };
         let mut generics = Vec::new();
-        while cursor.peek().is_some_and(|token| !is_group(token, Delimiter::Parenthesis)) {
+        while cursor
+            .peek()
+            .is_some_and(|token| !is_group(token, Delimiter::Parenthesis))
+        {
             generics.extend(cursor.next());
         }
         let Some(inputs) = cursor.take_parens() else {
-            return Err(Error::at(cursor.span(), "expected the parameters of a function"));
+            return Err(Error::at(
+                cursor.span(),
+                "expected the parameters of a function",
+            ));
         };
         let mut rest: Vec<TokenTree> = Vec::new();
         while let Some(token) = cursor.next() {
@@ -196,7 +204,12 @@ impl ToTokens for Function {
 }
 
 impl Block {
-    fn parse(keyword: Ident, attrs: Vec<Attr>, mut head: Vec<TokenTree>, rest: &mut Cursor) -> Block {
+    fn parse(
+        keyword: Ident,
+        attrs: Vec<Attr>,
+        mut head: Vec<TokenTree>,
+        rest: &mut Cursor,
+    ) -> Block {
         let mut contents = None;
         while let Some(token) = rest.next() {
             match token {
@@ -209,7 +222,12 @@ impl Block {
                 other => head.push(other),
             }
         }
-        Block { keyword, attrs, head, contents }
+        Block {
+            keyword,
+            attrs,
+            head,
+            contents,
+        }
     }
 }
 

@@ -53,7 +53,9 @@ impl Output {
 
     /// `impl …` at the very beginning.
     pub(crate) fn is_opaque(&self) -> bool {
-        self.flat().first().is_some_and(|token| is_ident(token, "impl"))
+        self.flat()
+            .first()
+            .is_some_and(|token| is_ident(token, "impl"))
     }
 
     /// The future or stream that the type names, and what it yields.
@@ -126,7 +128,9 @@ fn last_segment(ty: &[TokenTree]) -> Option<String> {
 /// Looks for `Future<Output = T>` or `Stream<Item = T>` in `impl …` and `Pin<Box<dyn …>>`.
 fn future_or_stream(ty: &[TokenTree]) -> Option<(Shape, Option<TokenStream>)> {
     for (at, token) in ty.iter().enumerate() {
-        let TokenTree::Ident(ident) = token else { continue };
+        let TokenTree::Ident(ident) = token else {
+            continue;
+        };
         let generic = ty.get(at + 1).is_some_and(|next| is_punct(next, '<'));
         if ident == "Future" {
             let output = generic.then(|| binding(&ty[at + 2..], "Output")).flatten();
@@ -141,7 +145,9 @@ fn future_or_stream(ty: &[TokenTree]) -> Option<(Shape, Option<TokenStream>)> {
 
 /// `T` of `Output = T` among the generic arguments that begin here.
 fn binding(arguments: &[TokenTree], name: &str) -> Option<TokenStream> {
-    let [first, equals, rest @ ..] = arguments else { return None };
+    let [first, equals, rest @ ..] = arguments else {
+        return None;
+    };
     if !is_ident(first, name) || !is_punct(equals, '=') {
         return None;
     }
@@ -236,7 +242,10 @@ mod tests {
             shape("Pin<Box<dyn std::future::Future<Output = Result<A, B>> + Send + 'a>>"),
             future("Result < A , B >")
         );
-        assert_eq!(shape("BoxFuture<'a, Result<A, B>>"), future("Result < A , B >"));
+        assert_eq!(
+            shape("BoxFuture<'a, Result<A, B>>"),
+            future("Result < A , B >")
+        );
         assert_eq!(shape("impl Stream<Item = u8>"), Some((Shape::Stream, None)));
         assert_eq!(shape("BoxStream<'a, u8>"), Some((Shape::Stream, None)));
         assert_eq!(shape("impl Fn() -> u8"), None);
@@ -247,7 +256,10 @@ mod tests {
     #[test]
     fn opaque_types_are_left_to_inference() {
         for (ty, expected) in [
-            ("Result<impl Iterator<Item = u8> + 'a, E>", "Result < _ , E >"),
+            (
+                "Result<impl Iterator<Item = u8> + 'a, E>",
+                "Result < _ , E >",
+            ),
             ("(impl A, Vec<impl Fn(u8) -> u8>)", "(_ , Vec < _ >)"),
             ("impl A", "_"),
             ("Result<A, B>", "Result < A , B >"),

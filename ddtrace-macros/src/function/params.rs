@@ -23,7 +23,10 @@ pub(crate) enum Pattern {
     /// `self` in any form; its whole declaration is in `ty`.
     Receiver(Ident),
     /// `name` or `mut name`.
-    Name { mutable: Option<TokenTree>, name: Ident },
+    Name {
+        mutable: Option<TokenTree>,
+        name: Ident,
+    },
     /// `_`
     Wildcard(Ident),
     /// Anything that takes the argument apart.
@@ -33,7 +36,9 @@ pub(crate) enum Pattern {
 impl Params {
     pub(crate) fn new(inputs: &Group) -> Params {
         let list = split_at_commas(inputs.stream());
-        Params { list: list.into_iter().map(Param::new).collect() }
+        Params {
+            list: list.into_iter().map(Param::new).collect(),
+        }
     }
 
     /// Every name that the function's body can use, `self` left out.
@@ -83,14 +88,22 @@ impl Param {
                 Pattern::Receiver(ident)
             }
             (_, [TokenTree::Ident(name)]) if name == "_" => Pattern::Wildcard(name.clone()),
-            (_, [TokenTree::Ident(name)]) => Pattern::Name { mutable: None, name: name.clone() },
+            (_, [TokenTree::Ident(name)]) => Pattern::Name {
+                mutable: None,
+                name: name.clone(),
+            },
             (_, [mutable, TokenTree::Ident(name)]) if is_ident(mutable, "mut") => Pattern::Name {
                 mutable: Some(mutable.clone()),
                 name: name.clone(),
             },
             _ => Pattern::Parts(left),
         };
-        Param { attrs, pattern, ty, tokens }
+        Param {
+            attrs,
+            pattern,
+            ty,
+            tokens,
+        }
     }
 
     pub(crate) fn names(&self) -> Vec<Ident> {
@@ -159,13 +172,19 @@ fn bindings(tokens: TokenStream, names: &mut Vec<Ident>) {
             TokenTree::Group(group) => bindings(group.stream(), names),
             TokenTree::Ident(ident) => {
                 let text = ident.to_string();
-                let keyword = ["mut", "ref", "box", "_", "true", "false", "self", "crate", "super"]
-                    .contains(&text.as_str());
+                let keyword = [
+                    "mut", "ref", "box", "_", "true", "false", "self", "crate", "super",
+                ]
+                .contains(&text.as_str());
                 let upper = text.starts_with(|first: char| first.is_uppercase());
                 let followed = tokens.get(at + 1).is_some_and(|next| {
-                    matches!(next, TokenTree::Group(_)) || is_punct(next, ':') || is_punct(next, '!')
+                    matches!(next, TokenTree::Group(_))
+                        || is_punct(next, ':')
+                        || is_punct(next, '!')
                 });
-                let in_path = at > 0 && is_punct(&tokens[at - 1], ':') && at > 1
+                let in_path = at > 0
+                    && is_punct(&tokens[at - 1], ':')
+                    && at > 1
                     && is_punct(&tokens[at - 2], ':');
                 if !keyword && !upper && !followed && !in_path {
                     names.push(ident.clone());
@@ -200,7 +219,11 @@ mod tests {
             ("(self: &Self)", "", ""),
             ("((a, b): (A, B), _: (), _: C)", "a b", "a b"),
             ("(Point { x, y: z, .. }: Point)", "x z", "x z"),
-            ("(crate::m::Wrapper(inner): Wrapper<HashMap<A, B>>, c: C,)", "inner c", "inner c"),
+            (
+                "(crate::m::Wrapper(inner): Wrapper<HashMap<A, B>>, c: C,)",
+                "inner c",
+                "inner c",
+            ),
             ("(#[cfg(unix)] a: A)", "a", "a"),
             ("([first, rest @ ..]: [A; 3])", "first rest", "first rest"),
             ("(f: impl Fn(u8, u8) -> u8, g: G)", "f g", "f g"),

@@ -2,7 +2,10 @@
 //!
 //! Programs depend on the facade `ddtrace`; integrations and products depend on this crate.
 
-#![allow(clippy::vec_box, reason = "buffers and tags wander between lists; a box moves as one word")]
+#![allow(
+    clippy::vec_box,
+    reason = "buffers and tags wander between lists; a box moves as one word"
+)]
 
 pub mod config;
 pub mod diagnostics;

@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Command;
 use super::keep_rate::KeepRate;
-use super::options::{Options, Output};
+use super::options::{Options, Output, SharedWriter};
 use super::writer::Writer;
 use crate::diagnostics;
 use crate::export::agent::Deadline;
 use crate::export::pipeline::{Pipeline, Round, Sink};
-use crate::export::{FinishedSpan, Format, PayloadBuilder};
+use crate::export::{FinishedSpan, Format, JsonLines, PayloadBuilder};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -91,6 +91,7 @@ struct Collector {
 /// Where chunks go.
 enum Target {
     Agent(AgentTarget),
+    Lines(JsonLines<SharedWriter>),
 }
 
 struct AgentTarget {
@@ -115,6 +116,7 @@ impl Collector {
                     too_big: 0,
                 })
             }
+            Output::JsonLines(to) => Target::Lines(JsonLines::new(to.clone())),
         };
         let pipeline = Pipeline::new(tracer);
         Self {
@@ -130,6 +132,7 @@ impl Collector {
     fn round(&mut self) -> bool {
         let round = match &mut self.target {
             Target::Agent(target) => self.pipeline.run(target),
+            Target::Lines(lines) => self.pipeline.run(lines),
         };
         self.count(round);
         round.chunks > 0
@@ -148,8 +151,7 @@ impl Collector {
                 "{dropped_chunks} traces with {dropped_spans} spans were dropped: they came faster than they could be encoded"
             ));
         }
-        {
-            let Target::Agent(target) = &mut self.target;
+        if let Target::Agent(target) = &mut self.target {
             let too_big = std::mem::take(&mut target.too_big);
             if too_big > 0 {
                 let largest = target.largest;
@@ -175,6 +177,7 @@ impl Collector {
     fn send(&mut self) {
         match &mut self.target {
             Target::Agent(target) => target.send(),
+            Target::Lines(lines) => flush_lines(lines),
         }
     }
 
@@ -182,6 +185,9 @@ impl Collector {
         self.send();
         match &mut self.target {
             Target::Agent(target) => target.writer.when_idle(done),
+            Target::Lines(_) => {
+                let _ = done.try_send(());
+            }
         }
     }
 
@@ -189,8 +195,18 @@ impl Collector {
         self.send();
         match self.target {
             Target::Agent(target) => target.writer.finish().await,
+            Target::Lines(_) => {}
         }
         let _ = done.try_send(());
+    }
+}
+
+fn flush_lines(lines: &mut JsonLines<SharedWriter>) {
+    let before = lines.counts().failed;
+    if let Err(error) = lines.flush() {
+        diagnostics::error(format_args!(
+            "traces could not be written as lines ({before} spans lost so far): {error}"
+        ));
     }
 }
 

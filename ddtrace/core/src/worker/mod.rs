@@ -29,7 +29,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-pub use options::{Builder, Output};
+pub use options::Builder;
 
 use crate::diagnostics;
 use crate::export::agent::DeadlineSetter;

@@ -1,6 +1,7 @@
 //! Settings in code, on top of what the environment says.
 
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use super::Guard;
@@ -17,16 +18,44 @@ pub(super) struct Options {
 /// Where finished traces go.
 #[derive(Clone, Default)]
 #[non_exhaustive]
-pub enum Output {
+pub(super) enum Output {
     /// To the agent that the configuration names.
     #[default]
     Agent,
+    /// As JSON lines to a file, a pipe or standard output, for environments without an agent.
+    JsonLines(SharedWriter),
+}
+
+/// What JSON lines are written to; also by a forked child.
+#[derive(Clone)]
+pub(super) struct SharedWriter(Arc<Mutex<dyn Write + Send>>);
+
+impl Write for SharedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock()?.flush()
+    }
+}
+
+impl SharedWriter {
+    /// Never waits: only workers lock it, one per process, and what a fork left locked stays so.
+    fn lock(&self) -> io::Result<MutexGuard<'_, dyn Write + Send + 'static>> {
+        match self.0.try_lock() {
+            Ok(writer) => Ok(writer),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
 }
 
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Agent => "Agent",
+            Self::JsonLines(_) => "JsonLines",
         })
     }
 }
@@ -124,6 +153,12 @@ impl Builder {
     /// Adds a filter over finished traces; filters run in the order in which they are added.
     pub fn filter(mut self, filter: impl TraceFilter + 'static) -> Self {
         self.filters.push(Arc::new(filter));
+        self
+    }
+
+    /// Writes traces as JSON lines instead of sending them to an agent: `{"traces":[[{…}]]}`, at most 256 KiB each.
+    pub fn json_lines(mut self, to: impl Write + Send + 'static) -> Self {
+        self.output = Output::JsonLines(SharedWriter(Arc::new(Mutex::new(to))));
         self
     }
 
