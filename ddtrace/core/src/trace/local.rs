@@ -123,20 +123,26 @@ pub(crate) fn exit_on(id: u64) {
             return;
         };
         let local = &mut **local;
-        let panicking = std::thread::panicking();
         let Some(top) = local.stack.last_mut() else {
             return;
         };
-        let Some(buffer) = &mut local.buffer else {
-            return;
-        };
-        let rare = top.flags & (flags::BASE | flags::EARLY | flags::COUNTED) != 0;
-        if top.id != id || rare || panicking || buffer.spans.len() + 1 >= local.limit {
-            local.exit_rarely(id, end);
-            return;
+        if top.id == id && !std::thread::panicking() {
+            if top.flags & (flags::BASE | flags::EARLY | flags::COUNTED) == 0 {
+                if let Some(buffer) = local
+                    .buffer
+                    .as_mut()
+                    .filter(|buffer| buffer.spans.len() + 1 < local.limit)
+                {
+                    buffer.write(top, end);
+                    local.stack.drop_top();
+                    return;
+                }
+            } else if top.flags & (flags::EARLY | flags::CONTEXT) == 0 {
+                local.finish_top(end);
+                return;
+            }
         }
-        buffer.write(top, end);
-        local.stack.drop_top();
+        local.exit_rarely(id, end);
     });
 }
 
@@ -307,7 +313,9 @@ impl Local {
     ) -> u64 {
         let id = self.span_id();
         let own = Site::service_of(word).0;
-        let slot = self.stack.next();
+        let Some(slot) = self.stack.next() else {
+            return self.push_and_grow(site, word, parent, service, flags);
+        };
         slot.site = site;
         slot.id = id;
         slot.parent = parent;
@@ -316,6 +324,20 @@ impl Local {
         slot.parent_service = service;
         slot.start = clock::now();
         id
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_and_grow(
+        &mut self,
+        site: &'static Site,
+        word: u32,
+        parent: u64,
+        service: u16,
+        flags: u32,
+    ) -> u64 {
+        self.stack.grow();
+        self.push(site, word, parent, service, flags)
     }
 
     /// Starts a root as the base of a new visit.
@@ -428,13 +450,6 @@ impl Local {
         }
     }
 
-    /// Ends the visit in hand, whose base is done.
-    fn close_visit(&mut self) {
-        if let Some(buffer) = self.end_visit() {
-            self.close(buffer);
-        }
-    }
-
     /// Counts the end of a visit whose buffer is this, and hands over what is complete.
     pub(crate) fn close(&mut self, buffer: Box<Buffer>) {
         if let Some(ready) = buffer.close() {
@@ -499,24 +514,25 @@ impl Local {
 
     /// Takes the top off the stack, as a record unless it is the mark of a context.
     pub(crate) fn finish_top(&mut self, end: u64) {
-        let Some(mut open) = self.stack.pop() else {
+        let Some(top) = self.stack.last_mut() else {
             return;
         };
-        if open.flags & flags::CONTEXT == 0 {
-            if let Some(buffer) = &mut self.buffer {
-                buffer.write(&mut open, end);
-            }
+        let marks = top.flags;
+        if let Some(buffer) = self.buffer.as_mut().filter(|_| marks & flags::CONTEXT == 0) {
+            buffer.write(top, end);
         }
-        if open.flags & flags::BASE != 0 {
-            self.close_visit();
-        } else {
-            if open.flags & flags::COUNTED != 0 {
-                if let Some(buffer) = &self.buffer {
-                    buffer.segment.count_down_inside();
-                }
+        top.tags = None;
+        self.stack.drop_top();
+        if marks & flags::BASE != 0 {
+            if let Some(buffer) = self.end_visit() {
+                self.close(buffer);
             }
-            self.flush_if_full();
+            return;
         }
+        if let Some(buffer) = self.buffer.as_ref().filter(|_| marks & flags::COUNTED != 0) {
+            buffer.segment.count_down_inside();
+        }
+        self.flush_if_full();
     }
 
     /// Sends what is finished if it is as much as a visit may hold.

@@ -59,6 +59,15 @@ impl Open {
         parent_service: 0,
     };
 
+    /// Everything but the tags.
+    #[inline]
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            tags: None,
+            ..*self
+        }
+    }
+
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::EMPTY)
     }
@@ -88,12 +97,13 @@ impl Stack {
 
     #[inline]
     pub(crate) fn last(&self) -> Option<&Open> {
-        self.slots[..self.len].last()
+        // One comparison for "empty" and "in bounds": below zero wraps around.
+        self.slots.get(self.len.wrapping_sub(1))
     }
 
     #[inline]
     pub(crate) fn last_mut(&mut self) -> Option<&mut Open> {
-        self.slots[..self.len].last_mut()
+        self.slots.get_mut(self.len.wrapping_sub(1))
     }
 
     pub(crate) fn open(&self) -> &[Open] {
@@ -104,27 +114,30 @@ impl Stack {
         &mut self.slots[..self.len]
     }
 
-    /// The next slot, which becomes the top. Its tags are empty; every other field is the caller's to write.
+    /// The next slot, which becomes the top; nothing if the stack has to [grow](Self::grow) first.
+    ///
+    /// Its tags are empty; every other field is the caller's to write.
     #[inline]
-    pub(crate) fn next(&mut self) -> &mut Open {
-        if self.len == self.slots.len() {
-            self.grow();
-        }
-        let slot = &mut self.slots[self.len];
+    pub(crate) fn next(&mut self) -> Option<&mut Open> {
+        let slot = self.slots.get_mut(self.len)?;
         self.len += 1;
-        slot
+        Some(slot)
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self) {
+    pub(crate) fn grow(&mut self) {
         let more = (self.slots.len() * 2).max(16);
         self.slots.resize_with(more, || Open::EMPTY);
     }
 
     /// Puts a span on top.
     pub(crate) fn push(&mut self, open: Open) {
-        *self.next() = open;
+        if self.len == self.slots.len() {
+            self.grow();
+        }
+        self.slots[self.len] = open;
+        self.len += 1;
     }
 
     /// Takes the top off; its slot keeps no tags.
@@ -171,10 +184,18 @@ impl Records {
     /// Moves a span's fields into the next slot, and its tags with them.
     #[inline]
     pub(crate) fn write(&mut self, open: &mut Open, end: u64) {
-        if self.len == self.slots.len() {
+        if !self.write_in_place(open, end) {
             self.grow();
+            self.write_in_place(open, end);
         }
-        let slot = &mut self.slots[self.len];
+    }
+
+    /// The same if there is a slot; says so.
+    #[inline]
+    fn write_in_place(&mut self, open: &mut Open, end: u64) -> bool {
+        let Some(slot) = self.slots.get_mut(self.len) else {
+            return false;
+        };
         slot.open.site = open.site;
         slot.open.id = open.id;
         slot.open.parent = open.parent;
@@ -183,11 +204,10 @@ impl Records {
         slot.open.service = open.service;
         slot.open.parent_service = open.parent_service;
         slot.end = end;
-        // The slot above the length has no tags to drop; the test keeps the common case free of a destructor.
-        if open.tags.is_some() {
-            slot.open.tags = open.tags.take();
-        }
+        // A slot above the length has no tags: a swap moves them without a destructor in the way.
+        std::mem::swap(&mut slot.open.tags, &mut open.tags);
         self.len += 1;
+        true
     }
 
     #[cold]
@@ -232,7 +252,7 @@ mod tests {
     fn a_stack_gives_back_what_was_put_on_it() {
         let mut stack = Stack::new();
         for id in 1..=40 {
-            stack.next().id = id;
+            stack.push(Open { id, ..Open::EMPTY });
         }
         for id in (1..=40).rev() {
             assert_eq!(stack.last().map(|open| open.id), Some(id));

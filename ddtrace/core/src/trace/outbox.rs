@@ -14,7 +14,7 @@ use super::segment::Buffer;
 const WAKE_AT: usize = 64;
 
 /// Bytes that one thread may have waiting until the worker says otherwise.
-const FIRST_LIMIT: usize = 1 << 20;
+const FIRST_LIMIT: usize = 16 << 20;
 
 /// Emptied buffers that a slot keeps for its thread.
 const FREE_LIMIT: usize = 256;

@@ -376,17 +376,10 @@ impl Span {
                 local.begin_visit(buffer);
                 self.open.flags |= flags::BASE;
             }
-            let slot = local.stack.next();
-            slot.site = self.open.site;
-            slot.id = self.open.id;
-            slot.parent = self.open.parent;
-            slot.start = self.open.start;
-            slot.flags = self.open.flags;
-            slot.service = self.open.service;
-            slot.parent_service = self.open.parent_service;
-            if self.open.tags.is_some() {
-                slot.tags = self.open.tags.take();
-            }
+            local.stack.push(Open {
+                tags: self.open.tags.take(),
+                ..self.open.copy()
+            });
             local.stack.open().len()
         });
         entered.unwrap_or(0)

@@ -442,16 +442,26 @@ impl Tags {
     }
 
     /// Roughly the bytes held, for the bound on what waits for the worker.
+    #[inline]
     pub(crate) fn weight(&self) -> usize {
-        let rare = self.rare.as_ref().map_or(0, |rare| {
+        let own = self.entries.len() * size_of::<Entry>() + self.text.len();
+        if self.rare.is_none() {
+            own
+        } else {
+            own + self.rare_weight()
+        }
+    }
+
+    #[cold]
+    fn rare_weight(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| {
             let structs: usize = rare
                 .meta_struct
                 .iter()
                 .map(|(key, value)| key.len() + value.len())
                 .sum();
             512 + structs + 256 * (rare.links.len() + rare.events.len())
-        });
-        self.entries.len() * size_of::<Entry>() + self.text.len() + rare
+        })
     }
 
     /// Empties it for the next span.
