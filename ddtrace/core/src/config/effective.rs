@@ -271,7 +271,11 @@ impl Config {
     pub fn with_remote(&self, values: &[(Name, String)], config_id: Option<&str>) -> Config {
         let mut problems = Vec::new();
         let sources = self.sources.with_remote(values, config_id, &mut problems);
-        Config::interpret(sources, self.facts.clone(), problems)
+        let mut config = Config::interpret(sources, self.facts.clone(), problems);
+        // What is wrong between settings that did not change was said before.
+        let is_new = |problem: &Problem| problem.origin == Origin::RemoteConfig;
+        config.problems.retain(is_new);
+        config
     }
 
     /// All settings in the order of the table, each with what every source said.
@@ -294,7 +298,8 @@ impl Config {
         &self.problems
     }
 
-    /// Prints each problem as one line. For whoever starts a tracer, once.
+    /// Prints each problem as one line. For whoever starts a tracer, once, after
+    /// [`diagnostics::configure`] has been given [`log_settings`](Config::log_settings).
     pub fn report_problems(&self) {
         for problem in &self.problems {
             diagnostics::log_always(problem.level, format_args!("{problem}"));

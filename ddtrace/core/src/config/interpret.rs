@@ -59,9 +59,21 @@ impl Config {
         let agent_host = values
             .text(DD_AGENT_HOST)
             .unwrap_or_else(|| "localhost".to_owned());
-        let otlp = values
+        let mut otlp = values
             .text(OTEL_TRACES_EXPORTER)
             .is_some_and(|word| word.eq_ignore_ascii_case("otlp"));
+        let version_origin = values.origin(DD_TRACE_API_VERSION);
+        if otlp && version_origin > Origin::Default {
+            otlp = false;
+            problems.push(Problem {
+                level: Level::Warn,
+                origin: values.origin(OTEL_TRACES_EXPORTER),
+                name: "OTEL_TRACES_EXPORTER".to_owned(),
+                value: Some("otlp".to_owned()),
+                expected: "DD_TRACE_API_VERSION to be unset, since it asks for an agent".to_owned(),
+                used: "the agent".to_owned(),
+            });
+        }
         let trace_exporter = if otlp {
             let own = values.text(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
             let general = values.text(OTEL_EXPORTER_OTLP_ENDPOINT);
@@ -79,7 +91,7 @@ impl Config {
         };
 
         let wants_v05 = values.text(DD_TRACE_API_VERSION).as_deref() == Some("v0.5");
-        let api_version = if wants_v05 && (appsec || otlp || cfg!(windows)) {
+        let api_version = if wants_v05 && (appsec || cfg!(windows)) {
             problems.push(Problem {
                 level: Level::Warn,
                 origin: values.origin(DD_TRACE_API_VERSION),

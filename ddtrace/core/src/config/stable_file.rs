@@ -280,6 +280,7 @@ fn render(
 mod tests {
     use super::*;
     use crate::config::MapEnvironment;
+    use proptest::prelude::*;
 
     fn values(text: &str) -> Result<String, String> {
         let process = Process {
@@ -407,6 +408,21 @@ rules:
                 .map(|value| format!("K={value}"))
                 .map_err(str::to_owned);
             assert_eq!(values(&text), expected, "{template}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_panics(
+            value in "[{} a-z\\[\\]]{0,20}",
+            origin in "(language|tags|process_arguments|environment_variables|[a-z:]{0,5})",
+            rest in "[-a-c: \n#'\"]{0,40}",
+        ) {
+            let text = format!(
+                "tags: {{a: b}}\nrules:\n- selectors: [{{origin: {origin}, operator: exists}}]\n  \
+                 configuration:\n    K: '{value}'\n{rest}"
+            );
+            let _ = values(&text);
         }
     }
 

@@ -304,6 +304,12 @@ fn vectors_hold() {
             1,
         ),
         (
+            "an agent's format beats OTLP",
+            &["OTEL_TRACES_EXPORTER=otlp", "DD_TRACE_API_VERSION=v0.4"],
+            &[("otlp", "Agent")],
+            1,
+        ),
+        (
             "no exporter",
             &["OTEL_TRACES_EXPORTER=none"],
             &[("enabled", "false")],
@@ -444,6 +450,20 @@ fn every_source_is_kept_lowest_first() {
     );
     assert_eq!(config.service, "remote");
     assert_eq!(config.with_remote(&[], None).service, "code");
+}
+
+#[test]
+fn a_remote_configuration_has_the_problems_of_its_own_values_only() {
+    let config = config(&["DD_AGENTLESS_ENABLED=1", "DD_TRACE_RATE_LIMIT=x"]);
+    assert_eq!(config.problems().len(), 2);
+    assert!(config.with_remote(&[], None).problems().is_empty());
+    let bad = [(Name::DD_TRACE_SAMPLING_RULES, "{".to_owned())];
+    let config = config.with_remote(&bad, None);
+    let lines: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        ["DD_TRACE_SAMPLING_RULES={ (remote configuration): expected a JSON array, using []"]
+    );
 }
 
 #[test]

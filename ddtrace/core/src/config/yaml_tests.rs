@@ -59,6 +59,12 @@ fn documents_are_read() {
             "{a=line 1\n# kept\n  deep\n,b=1}",
         ),
         ("a: >-\n  x\n  y\nb: 1", "{a=x y,b=1}"),
+        (
+            "a: >\n  l1\n    deep\n  l1\n\n  l2\n",
+            "{a=l1\n  deep\nl1\nl2\n}",
+        ),
+        ("a: |\n  no end", "{a=no end}"),
+        ("a: {http://h: 1, b}", "{a={http://h=1,b=~}}"),
         ("\u{feff}a: 1\r\nb: 2\r\n", "{a=1,b=2}"),
         ("a: 1\na: 2", "{a=1,a=2}"),
         ("scalar", "scalar"),
@@ -90,6 +96,11 @@ fn what_is_not_read_is_an_error_and_says_its_line() {
         ("text\nmore", 2),
         ("- a\nb: 1", 2),
         ("a: |2\n  x", 1),
+        ("a: - x", 1),
+        ("a: ?", 1),
+        ("a: x]\nb: }", 2),
+        (": x", 1),
+        ("a: [b: c]", 1),
     ];
     for (text, line) in cases {
         let error = parse(text).expect_err(text);

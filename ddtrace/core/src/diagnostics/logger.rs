@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::level::Level;
@@ -16,6 +16,9 @@ use super::level::Level;
 /// Places whose last line is remembered. Places are calls in our source, so this is never reached
 /// in practice; it bounds memory all the same.
 const MAX_PLACES: usize = 1024;
+
+/// How often a line asks for the lock before it gives up. Another line takes microseconds.
+const LOCK_TRIES: usize = 1000;
 
 /// The longest line, in bytes.
 const MAX_LINE: usize = 4096;
@@ -126,6 +129,19 @@ impl Logger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The lock, unless it stays taken: by a writer whose reader has stopped, or, in a process that
+    /// was forked, by a thread that is not there any more.
+    fn lock_soon(&self) -> Option<MutexGuard<'_, Option<State>>> {
+        for _ in 0..LOCK_TRIES {
+            match self.state.try_lock() {
+                Ok(state) => return Some(state),
+                Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+        None
+    }
+
     pub(super) fn log(
         &self,
         level: Level,
@@ -152,7 +168,9 @@ impl Logger {
         if line.write_fmt(message).is_err() {
             line.0.push_str("...");
         }
-        let mut state = self.lock();
+        let Some(mut state) = self.lock_soon() else {
+            return;
+        };
         let state = state.get_or_insert_with(|| {
             let Settings { rate, .. } = Settings::default();
             State {
@@ -426,6 +444,22 @@ mod tests {
             format_args!("x"),
             &mut Closed,
         );
+    }
+
+    #[test]
+    fn a_lock_that_stays_taken_loses_the_line_only() {
+        let logger = logger(Some(Level::Warn), 0);
+        let taken = logger.lock();
+        let mut out = Vec::new();
+        logger.log_at(
+            Instant::now(),
+            Level::Warn,
+            None,
+            format_args!("x"),
+            &mut out,
+        );
+        drop(taken);
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //!
 //! * **Quiet.** One line per place in the source and [`Settings::rate`]; what was left out is
 //!   counted and said with the next line from there. At level `debug` nothing is left out.
-//! * **Harmless.** A closed standard error, a full disk or a poisoned lock loses the line, nothing
-//!   more. A message is one line, whatever is in it.
+//! * **Harmless.** A closed standard error, a full disk, or a lock that somebody holds for good loses
+//!   the line, nothing more. A message is one line, whatever is in it.
 //! * **Not re-entrant.** A line written while one is being written on the same thread (a `Display`
 //!   that logs) is dropped, and [`is_logging`] tells a log bridge to leave our lines alone.
 //!

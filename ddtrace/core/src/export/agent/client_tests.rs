@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::fake::{FakeAgent, Folder, Reply, answer, run};
+use super::fake::{FakeAgent, Reply, answer, run};
 use super::{AgentClient, AgentInfo, MAX_BODY, Response, SendError};
 use crate::config::AgentUrl;
 
@@ -347,10 +347,11 @@ fn every_status_is_an_answer() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_unix_socket_may_appear_later() {
     run(async {
-        let folder = Folder::new("later");
+        let folder = super::fake::Folder::new("later");
         let path = folder.0.join("apm.socket");
         let client = client(&AgentUrl::Unix(path.clone()), AMPLE);
         let error = post(&client).await.unwrap_err();

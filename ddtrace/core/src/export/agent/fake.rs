@@ -5,13 +5,12 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::AgentUrl;
@@ -118,8 +117,12 @@ impl FakeAgent {
     }
 
     /// Listens on a Unix socket.
-    pub(super) async fn unix(path: &Path, script: impl IntoIterator<Item = Reply>) -> FakeAgent {
-        let listener = UnixListener::bind(path).expect("a free path");
+    #[cfg(unix)]
+    pub(super) async fn unix(
+        path: &std::path::Path,
+        script: impl IntoIterator<Item = Reply>,
+    ) -> FakeAgent {
+        let listener = tokio::net::UnixListener::bind(path).expect("a free path");
         let state = state(script);
         let accepting = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -234,9 +237,11 @@ pub(super) fn run<F: Future>(test: F) -> F::Output {
 }
 
 /// A folder of its own, removed at the end.
+#[cfg(unix)]
 #[derive(Debug)]
-pub(super) struct Folder(pub(super) PathBuf);
+pub(super) struct Folder(pub(super) std::path::PathBuf);
 
+#[cfg(unix)]
 impl Folder {
     pub(super) fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("ddtrace-{name}-{}", std::process::id()));
@@ -245,6 +250,7 @@ impl Folder {
     }
 }
 
+#[cfg(unix)]
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
