@@ -455,16 +455,20 @@ fn write_tags<'a>(
         entries
             .iter()
             .enumerate()
+            .filter(|(_, entry)| entry.value.is_sendable())
             .map(|(at, entry)| (tags.text(entry.key), at))
             .collect()
     });
     for (at, entry) in entries.iter().enumerate() {
+        if !entry.value.is_sendable() {
+            continue;
+        }
         let key = tags.text(entry.key);
         let is_superseded = match &last {
             Some(last) => last.get(key) != Some(&at),
             None => entries[at + 1..]
                 .iter()
-                .any(|later| is_same(tags.text(later.key), key)),
+                .any(|later| is_same(tags.text(later.key), key) && later.value.is_sendable()),
         };
         if is_superseded {
             continue;
@@ -488,6 +492,7 @@ fn write_tags<'a>(
                     _ => span.set_meta(key, cut_text(text)),
                 }
             }
+            StoredValue::Nothing => {}
             StoredValue::Number(number) => match key {
                 "http.status_code" => span.set_meta(key, format!("{number}")),
                 "measured" => set_measured(span, number != 0.0),

@@ -287,6 +287,9 @@ const TEXT_LIMIT: usize = 4 << 20;
 const KEPT_TEXT: usize = 4096;
 const KEPT_ENTRIES: usize = 64;
 
+/// What an arena has room for from the start, in bytes.
+const FIRST_TEXT: usize = 128;
+
 /// Text that is static or stands in the span's arena.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum StoredText {
@@ -298,6 +301,18 @@ pub(crate) enum StoredText {
 pub(crate) enum StoredValue {
     Text(StoredText),
     Number(f64),
+    Nothing,
+}
+
+impl StoredValue {
+    /// Whether it can be sent: NaN and infinities cannot, and absent values need not.
+    pub(crate) fn is_sendable(self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Number(number) => number.is_finite(),
+            Self::Nothing => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -337,9 +352,34 @@ pub(crate) struct Rare {
 }
 
 impl Tags {
-    /// Writes several tags. Costs one reservation for all, and a copy per text.
+    /// Writes several tags. Costs two reservations for all of them, and a copy per text.
+    #[inline]
     pub(crate) fn extend(&mut self, tags: &[Tag<'_>]) {
-        self.entries.reserve(tags.len());
+        let more: usize = tags.iter().map(|tag| if let Value::Text(text) = tag.value { text.len() } else { 0 }).sum();
+        if self.text.len() + more > TEXT_LIMIT {
+            return self.extend_one_by_one(tags);
+        }
+        self.text.reserve(more.max(FIRST_TEXT - FIRST_TEXT.min(self.text.capacity())));
+        let arena = &mut self.text;
+        // Of known length, so that no entry asks for room; what is nothing is left out by the worker.
+        self.entries.extend(tags.iter().map(|tag| {
+            let value = match tag.value {
+                Value::Text(text) => {
+                    let at = arena.len() as u32;
+                    arena.push_str(text);
+                    StoredValue::Text(StoredText::Arena { at, len: text.len() as u32 })
+                }
+                Value::Static(text) => StoredValue::Text(StoredText::Static(text)),
+                Value::Number(number) => StoredValue::Number(number),
+                Value::Absent => StoredValue::Nothing,
+            };
+            Entry { key: StoredText::Static(tag.key), value }
+        }));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend_one_by_one(&mut self, tags: &[Tag<'_>]) {
         for tag in tags {
             self.push(StoredText::Static(tag.key), tag.value);
         }
@@ -365,8 +405,8 @@ impl Tags {
                 Some(text) => StoredValue::Text(text),
                 None => return,
             },
-            Value::Number(number) if number.is_finite() => StoredValue::Number(number),
-            Value::Number(_) | Value::Absent => return,
+            Value::Number(number) => StoredValue::Number(number),
+            Value::Absent => return,
         };
         self.entries.push(Entry { key, value });
     }
@@ -421,14 +461,12 @@ impl Tags {
 
     /// The last value written under a key.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'_>> {
-        let entry = self
-            .entries
-            .iter()
-            .rev()
-            .find(|entry| self.text(entry.key) == key)?;
+        let wanted = |entry: &&Entry| entry.value.is_sendable() && self.text(entry.key) == key;
+        let entry = self.entries.iter().rev().find(wanted)?;
         Some(match entry.value {
             StoredValue::Text(text) => Value::Text(self.text(text)),
             StoredValue::Number(number) => Value::Number(number),
+            StoredValue::Nothing => Value::Absent,
         })
     }
 
@@ -501,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_not_stored() {
+    fn what_cannot_be_sent_is_not_found() {
         let mut tags = Tags::default();
         for value in [
             Value::Number(f64::NAN),
@@ -510,7 +548,7 @@ mod tests {
         ] {
             tags.set(&"k".into(), value);
         }
-        assert!(tags.entries.is_empty());
+        assert_eq!(tags.get("k"), None);
     }
 
     #[test]
