@@ -135,13 +135,18 @@ fn append_redacted(url: &mut String, regex: &Regex, query: &str, kept: impl Fn(&
     url.push_str(&String::from_utf8_lossy(&bytes[shown..]));
 }
 
-/// How many bytes at the start of a match of the built-in expression are no secret: the one before a web token, which no
-/// other alternative begins with. Looking at it is cheaper than asking the engine for a group.
+/// How many bytes at the start of a match of the built-in expression are no secret: the character before a web token, which
+/// may be percent-encoded. No other alternative begins like that, and looking is cheaper than asking the engine for a group.
 fn boundary_length(found: &[u8]) -> usize {
-    let is_after_boundary = found
-        .get(1..3)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"ey"));
-    usize::from(is_after_boundary && !found[0].is_ascii_alphanumeric())
+    let is_token_at = |start: usize| {
+        let letters = found.get(start..start + 2);
+        letters.is_some_and(|letters| letters.eq_ignore_ascii_case(b"ey"))
+    };
+    match found.first() {
+        Some(b'%') if is_token_at(3) => 3,
+        Some(byte) if !byte.is_ascii_alphanumeric() && is_token_at(1) => 1,
+        _ => 0,
+    }
 }
 
 fn built_in() -> &'static Regex {
@@ -178,7 +183,7 @@ fn built_in_expression() -> String {
     let bearer = format!(r"bearer{BLANKS}+[a-z0-9._-]+");
     let token = r"token(?::|%3A)[a-z0-9]{13,}";
     let github = r"gh[opsu]_[a-z0-9]{36}";
-    let web_token = r"(?:^|[^a-z0-9_])ey[i-l](?:[a-z0-9_=-]|%3D)+\.ey[i-l](?:[a-z0-9_=-]|%3D)+(?:\.(?:[a-z0-9_.+/=-]|%3D|%2F|%2B)+)?";
+    let web_token = r"(?:^|[^a-z0-9]|%[0-9a-f]{2})ey[i-l](?:[a-z0-9_=-]|%3D)+\.ey[i-l](?:[a-z0-9_=-]|%3D)+(?:\.(?:[a-z0-9_.+/=-]|%3D|%2F|%2B)+)?";
     let label = format!(r"(?:[a-z\s]|%20)+PRIVATE{BLANKS}KEY");
     let private_key =
         format!(r"-{{5}}BEGIN{label}-{{5}}[^-]+-{{5}}END{label}(?:-{{5}})?(?:\n|%0A)?");
@@ -251,6 +256,11 @@ mod tests {
                 "?t=token:abcdefghijkl",
             ),
             ("web token", "x=eyJh.eyJz.sig&y=1", "?x=<redacted>&y=1"),
+            (
+                "web token after %3D",
+                "x=a%3DeyJh.eyJz",
+                "?x=a%3D<redacted>",
+            ),
             ("web token without signature", "eyJh.eyJz", "?<redacted>"),
             ("web token within a word", "x=greyJh.eyJz", "?x=greyJh.eyJz"),
             (

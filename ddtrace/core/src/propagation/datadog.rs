@@ -197,7 +197,8 @@ fn parse_tags(header: &[u8]) -> Option<PropagationTags> {
         }
         let (key, value) = item.split_once('=')?;
         let (key, value) = (key.trim(), value.trim());
-        if key.is_empty() || value.is_empty() {
+        // What could not be sent on must not come in either: it would take the other tags with it.
+        if key.is_empty() || !is_key(key) || !is_value(value) {
             return None;
         }
         if key.starts_with(PREFIX) && key != UPSTREAM_SERVICES {
@@ -349,6 +350,7 @@ mod tests {
             ),
             ("other=1,_dd.p.a=1", Some(vec!["_dd.p.a=1"])),
             ("_dd.p.a=1,,_dd.p.b=2", None),
+            ("_dd.p.a b=1,_dd.p.b=2", None),
             ("_dd.p.a", None),
             ("_dd.p.a=", None),
             ("=1", None),
