@@ -82,14 +82,6 @@ impl Error {
         }
         out
     }
-
-    #[cfg(test)]
-    pub(crate) fn texts(&self) -> Vec<&str> {
-        self.messages
-            .iter()
-            .map(|message| message.text.as_str())
-            .collect()
-    }
 }
 
 /// Gathers the errors of several steps and fails at the end if there was one.

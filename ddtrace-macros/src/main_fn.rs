@@ -5,13 +5,13 @@
 //! that the spans of its last tasks are sent, too. It opens no span.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 
 use crate::args::trace::find_path;
 use crate::error::{Error, Result};
 use crate::expand::{Mode, facade};
 use crate::function::{self, Item};
-use crate::tokens::{Cursor, ours_at};
+use crate::tokens::{Cursor, ours, ours_at};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream, mode: Mode) -> TokenStream {
     match try_expand(args, item.clone(), mode) {
@@ -56,10 +56,10 @@ fn try_expand(args: TokenStream, item: TokenStream, mode: Mode) -> Result<TokenS
     let (name, generics, inputs) = (&function.name, &function.generics, &function.inputs);
     let (output, bounds) = (&function.output, &function.bounds);
     let call = proc_macro2::Ident::new(&name.to_string(), name.span());
-    let semicolon = output.tokens().is_empty().then(|| quote!(;));
+    let semicolon = output.tokens().is_empty().then(|| ours!(;));
     let span = ours_at(name.span());
     let guard = quote::quote_spanned!(span=> let __dd_guard = #facade::init(););
-    Ok(quote! {
+    Ok(ours! {
         #(#vis)* #name #(#generics)* #inputs #output #(#bounds)* {
             #guard
             #function

@@ -2,12 +2,11 @@
 //! `trace_block!("name", key = value, …, { … })`: the same around a block.
 
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
-use quote::quote;
 
 use crate::args::{Tag, tags};
 use crate::error::{Error, Result};
 use crate::expand::{Mode, facade, set_tags, site_static};
-use crate::tokens::{Cursor, is_group};
+use crate::tokens::{Cursor, is_group, ours};
 
 struct Input {
     name: Literal,
@@ -28,7 +27,7 @@ pub(crate) fn trace_block(input: TokenStream, mode: Mode) -> TokenStream {
         Ok(input) => {
             let guard = guard(&input, mode);
             let block = &input.block;
-            quote!({
+            ours!({
                 let __dd_guard = #guard;
                 #block
             })
@@ -39,11 +38,11 @@ pub(crate) fn trace_block(input: TokenStream, mode: Mode) -> TokenStream {
 
 fn guard(input: &Input, mode: Mode) -> TokenStream {
     let facade = facade(None);
-    let private = quote!(#facade::__private);
+    let private = ours!(#facade::__private);
     if mode == Mode::Plain {
         // The values are still checked, and what is used in them does not count as unused.
         let values = input.tags.iter().map(|tag| &tag.value);
-        return quote!({
+        return ours!({
             if false { #(let _ = &#values;)* }
             #private::enter_off()
         });
@@ -53,14 +52,14 @@ fn guard(input: &Input, mode: Mode) -> TokenStream {
     let function = text.trim_matches('"');
     let site = site_static(
         &private,
-        &quote!(#name),
+        &ours!(#name),
         function,
         &TokenStream::new(),
         name.span(),
     );
     let tags = set_tags(&input.tags, &private);
-    let tags = (!tags.is_empty()).then(|| quote!(if __dd_span.is_recording() { #tags }));
-    quote!({
+    let tags = (!tags.is_empty()).then(|| ours!(if __dd_span.is_recording() { #tags }));
+    ours!({
         #site
         let __dd_span = #private::enter(&__DD_SITE);
         #tags

@@ -5,6 +5,14 @@
 //! know of a function is in a few tokens of its head, so they are read from the token trees as they
 //! are, and whatever is not understood is handed on untouched.
 
+/// `quote!` with the hygiene of the macro: what it declares is invisible to the user's code.
+macro_rules! ours {
+    ($($tokens:tt)*) => {
+        ::quote::quote_spanned!(::proc_macro2::Span::mixed_site()=> $($tokens)*)
+    };
+}
+pub(crate) use ours;
+
 use proc_macro2::{Delimiter, Group, Ident, Punct, Span, TokenStream, TokenTree};
 
 /// A position in a list of token trees.

@@ -72,35 +72,16 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::{main, span, trace, trace_block};
+#[cfg(target_arch = "wasm32")]
+pub use ddtrace_macros::{
+    plain_main as main, plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+};
+
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use ddtrace_core::instrument::{SITES, linkme};
+    pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, linkme};
     pub use ddtrace_core::trace::*;
-
-    /// The span that is active inside an instrumented future.
-    #[inline]
-    pub fn active() -> CurrentSpan {
-        current_span()
-    }
-
-    /// A future within a span that starts here.
-    #[inline]
-    pub fn instrument_site<F: Future>(site: &'static Site, future: F) -> Instrumented<F> {
-        instrument(Span::start(site), future)
-    }
-
-    /// The same with a look at the output before the span ends.
-    #[inline]
-    pub fn instrument_site_with<F, O>(
-        site: &'static Site,
-        future: F,
-        observe: O,
-    ) -> Instrumented<F, O>
-    where
-        F: Future,
-        O: Fn(&F::Output, &mut Span),
-    {
-        instrument_with(Span::start(site), future, observe)
-    }
 }

@@ -44,6 +44,15 @@ impl Expr {
                     take_closure_parameters(cursor, &mut tokens);
                     continue;
                 }
+                // `a || b`: the second bar begins nothing.
+                TokenTree::Punct(punct) if punct.as_char() == '|' => {
+                    let joint = punct.spacing() == Spacing::Joint;
+                    tokens.extend(cursor.next());
+                    if joint && cursor.peek().is_some_and(|token| is_punct(token, '|')) {
+                        tokens.extend(cursor.next());
+                    }
+                    continue;
+                }
                 TokenTree::Ident(ident) => {
                     if ident == "as" {
                         after_as = true;
@@ -162,6 +171,7 @@ mod tests {
             ("move || 1, c", "move | | 1"),
             ("a | b, c", "a | b"),
             ("a || b, c", "a | | b"),
+            ("a || f(|b| b, c), d", "a | | f(| b | b , c)"),
             ("a < b, c > d", "a < b"),
             ("<A as B<C, D>>::f(), c", "< A as B < C , D >> :: f ()"),
             ("x as M<A, B>, c", "x as M < A , B >"),

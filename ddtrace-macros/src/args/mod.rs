@@ -13,7 +13,7 @@ use proc_macro2::{Group, Ident, Span, TokenStream};
 
 pub(crate) use expr::Expr;
 pub(crate) use tags::{Form, Tag};
-pub(crate) use trace::{ErrCapture, Kind, RetCapture, Shape, TraceArgs};
+pub(crate) use trace::{RetCapture, Shape, TraceArgs};
 
 use crate::error::{Error, Errors, Result};
 use crate::tokens::Cursor;

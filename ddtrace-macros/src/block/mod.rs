@@ -10,7 +10,7 @@
 mod items;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 
 use crate::args::TraceArgs;
 use crate::check;
@@ -18,7 +18,7 @@ use crate::error::{Error, Errors, Result};
 use crate::expand::{self, Mode, Scope};
 use crate::function::{self, Attr, Block, Item};
 use crate::layer::{self, Layer, Rank};
-use crate::tokens::{Angles, is_ident, is_punct, regroup};
+use crate::tokens::{Angles, is_ident, is_punct, ours, regroup};
 use items::Piece;
 
 /// Expands the block and everything in it.
@@ -170,14 +170,12 @@ impl Annotated<'_> {
                 if !asked && inside.skips(&function) {
                     return Ok(source);
                 }
-                if own.as_ref().is_some_and(|own| {
-                    !own.skip.is_empty() && own.args_all.is_none() && self.args.args_all.is_none()
-                }) {
-                    let args = own.unwrap_or_default();
-                    return check::function(&function, &args, None).map(|()| source);
+                let own = own.unwrap_or_default();
+                let own_skips = !own.skip.is_empty();
+                let mut args = own.or(self.args);
+                if !own_skips {
+                    forget_unknown_skips(&mut args, &function);
                 }
-                let mut args = own.unwrap_or_default().or(self.args);
-                forget_unknown_skips(&mut args, &function);
                 let layers = layer::collect((Rank::Span, Layer::Span(args)), &mut function.attrs)?;
                 let scope = Scope {
                     type_name: inside.type_name.clone(),
@@ -322,7 +320,7 @@ fn forget_unknown_skips(args: &mut TraceArgs, function: &function::Function) {
 
 fn rebuild(block: &Block, contents: Option<Group>) -> TokenStream {
     let Block { attrs, head, .. } = block;
-    quote!(#(#attrs)* #(#head)* #contents)
+    ours!(#(#attrs)* #(#head)* #contents)
 }
 
 /// The trait and the type of `impl<…> Trait for Type where …`, by their names.

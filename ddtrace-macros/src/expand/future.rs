@@ -5,16 +5,17 @@
 //! begin with the call, because the arguments may be gone afterwards.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 
 use super::outcome::Outcome;
 use super::signature::{desugar, with_body};
 use super::{Plan, block, capture_all, site, values};
 use crate::args::Shape;
+use crate::function::attrs::hidden;
 use crate::function::body::{BoxedTail, boxed_tail};
 use crate::function::output::inferable;
 use crate::function::{Attr, Body, Params};
-use crate::tokens::{ours_at, regroup};
+use crate::tokens::{ours, ours_at, regroup};
 
 pub(crate) fn expand(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
     if plan.function.asyncness.is_some() {
@@ -41,14 +42,14 @@ fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
     if inert && !plan.scope.more_macros {
         let desugared = desugar(plan);
         let (head, bind) = (desugared.head, desugared.bind);
-        let future = quote!(async move { #bind #expect #prelude #block });
+        let future = ours!(async move { #bind #expect #prelude #block });
         let call = instrument(plan, &future, &outcome);
-        return quote!(#head { #site #on #call });
+        return ours!(#head { #site #on #call });
     }
     let captures = capture_all(&Params::new(&plan.function.inputs));
-    let future = quote!(async move { #captures #expect #prelude #block });
+    let future = ours!(async move { #captures #expect #prelude #block });
     let call = instrument(plan, &future, &outcome);
-    with_body(plan.function, &quote!(#site #on #call.await))
+    with_body(plan.function, &ours!(#site #on #call.await))
 }
 
 /// `Box::pin(async move { … })` at the end of the body: the future is wrapped inside its box.
@@ -63,14 +64,14 @@ fn boxed(plan: &Plan<'_>, tail: &BoxedTail) -> TokenStream {
     } else {
         let mut tokens: Vec<_> = future.into_iter().collect();
         let inner = tokens.pop();
-        quote!(#(#tokens)* { #prelude #inner })
+        ours!(#(#tokens)* { #prelude #inner })
     };
     let call = instrument(plan, &future, &outcome);
     let parens = regroup(&tail.parens, call);
     let (before, pin) = (&tail.before, &tail.call);
     with_body(
         plan.function,
-        &quote!(#site #(#before)* #on #(#pin)* #parens),
+        &ours!(#site #(#before)* #on #(#pin)* #parens),
     )
 }
 
@@ -82,50 +83,71 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
     let value = if plan.seen.leaves_early {
         let captures = capture_all(&Params::new(&plan.function.inputs));
         let ty = inferable(&plan.function.output.ty());
-        let ty = (!plan.function.output.is_opaque()).then(|| quote!(-> #ty));
+        let ty = (!plan.function.output.is_opaque()).then(|| ours!(-> #ty));
         match &ty {
-            Some(ty) => quote!(#private::call_once(move || #ty { #captures #block })),
-            None => quote!(#private::call_once(move || { #captures #block })),
+            Some(ty) => ours!(#private::call_once(move || #ty { #captures #block })),
+            None => ours!(#private::call_once(move || { #captures #block })),
         }
     } else if plan.function.output.is_opaque() {
-        quote!(#block)
+        ours!(#block)
     } else {
         // The box that the body makes is of the type that the function declares.
         let ty = inferable(&plan.function.output.ty());
-        quote!({ let __dd_value: #ty = #block; __dd_value })
+        ours!({ let __dd_value: #ty = #block; __dd_value })
     };
     let prelude = values::at_start(plan);
+    let started = !prelude.is_empty();
     let mut begin = start(plan);
     if !prelude.is_empty() {
-        begin = quote!({
-            let mut __dd_span = #private::Span::begin(#begin);
+        begin = ours!({
+            let mut __dd_span = #begin.start();
             if __dd_span.is_recording() { #prelude }
-            #private::Start::running(__dd_span)
+            __dd_span
         });
     }
     let call = match shape {
         Shape::Future if plan.args.enter_on_poll.is_some() => {
-            quote!(#private::enter_on_poll(&__DD_SITE, __dd_value))
+            ours!(#private::enter_on_poll(&__DD_SITE, __dd_value))
         }
-        Shape::Future => match Outcome::new(plan, yielded(plan), false).observer(plan) {
-            Some(observer) => {
-                quote!(#private::instrument_start_with(__dd_start, __dd_value, #observer))
-            }
-            None => quote!(#private::instrument_start(__dd_start, __dd_value)),
-        },
-        Shape::Stream => quote!(#private::instrument_stream(__dd_start, __dd_value)),
-        Shape::Iterator => quote!(#private::instrument_iter(__dd_start, __dd_value)),
+        Shape::Future => {
+            let observer = Outcome::new(plan, yielded(plan), false).observer(plan);
+            let wrapper = match (started, observer.is_some()) {
+                (false, false) => "instrument_start",
+                (false, true) => "instrument_start_with",
+                (true, false) => "instrument",
+                (true, true) => "instrument_with",
+            };
+            let wrapper = hidden(wrapper);
+            let observer = observer.into_iter();
+            ours!(#private::#wrapper(__dd_start, __dd_value #(, #observer)*))
+        }
+        Shape::Stream => {
+            let wrapper = hidden(if started {
+                "instrument_stream_in"
+            } else {
+                "instrument_stream"
+            });
+            ours!(#private::#wrapper(__dd_start, __dd_value))
+        }
+        Shape::Iterator => {
+            let wrapper = hidden(if started {
+                "instrument_iter_in"
+            } else {
+                "instrument_iter"
+            });
+            ours!(#private::#wrapper(__dd_start, __dd_value))
+        }
     };
     let call = match (plan.function.output.is_opaque(), shape) {
         (true, _) => call,
-        (false, Shape::Iterator) => quote!(::std::boxed::Box::new(#call)),
-        (false, _) => quote!(::std::boxed::Box::pin(#call)),
+        (false, Shape::Iterator) => ours!(::std::boxed::Box::new(#call)),
+        (false, _) => ours!(::std::boxed::Box::pin(#call)),
     };
-    let begin = (plan.args.enter_on_poll.is_none()).then(|| quote!(let __dd_start = #begin;));
+    let begin = (plan.args.enter_on_poll.is_none()).then(|| ours!(let __dd_start = #begin;));
     let on = enabled(plan);
     with_body(
         plan.function,
-        &quote! {
+        &ours! {
             #site
             #on
             #begin
@@ -139,22 +161,22 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
 fn instrument(plan: &Plan<'_>, future: &TokenStream, outcome: &Outcome) -> TokenStream {
     let private = &plan.private;
     if plan.args.enter_on_poll.is_some() {
-        return quote!(#private::enter_on_poll(&__DD_SITE, #future));
+        return ours!(#private::enter_on_poll(&__DD_SITE, #future));
     }
     let args = plan.args;
     let plain = args.parent.is_none() && args.root.is_none() && args.enabled.is_none();
     match (plain, outcome.observer(plan)) {
-        (true, None) => quote!(#private::instrument_site(&__DD_SITE, #future)),
+        (true, None) => ours!(#private::instrument_site(&__DD_SITE, #future)),
         (true, Some(observer)) => {
-            quote!(#private::instrument_site_with(&__DD_SITE, #future, #observer))
+            ours!(#private::instrument_site_with(&__DD_SITE, #future, #observer))
         }
         (false, None) => {
             let start = start(plan);
-            quote!(#private::instrument_start(#start, #future))
+            ours!(#private::instrument_start(#start, #future))
         }
         (false, Some(observer)) => {
             let start = start(plan);
-            quote!(#private::instrument_start_with(#start, #future, #observer))
+            ours!(#private::instrument_start_with(#start, #future, #observer))
         }
     }
 }
@@ -162,16 +184,16 @@ fn instrument(plan: &Plan<'_>, future: &TokenStream, outcome: &Outcome) -> Token
 /// How the span will begin.
 fn start(plan: &Plan<'_>) -> TokenStream {
     let private = &plan.private;
-    let mut start = quote!(#private::Start::new(&__DD_SITE));
+    let mut start = ours!(#private::Start::new(&__DD_SITE));
     if let Some(parent) = &plan.args.parent {
         let span = ours_at(parent.span());
         let parent = quote_spanned!(span=> &#parent);
-        start.extend(quote!(.child_of(#parent)));
+        start.extend(ours!(.child_of(#parent)));
     } else if plan.args.root.is_some() {
-        start.extend(quote!(.root()));
+        start.extend(ours!(.root()));
     }
     if plan.args.enabled.is_some() {
-        start.extend(quote!(.enabled(__dd_on)));
+        start.extend(ours!(.enabled(__dd_on)));
     }
     start
 }
@@ -194,8 +216,8 @@ fn in_future(plan: &Plan<'_>) -> TokenStream {
     if prelude.is_empty() {
         return prelude;
     }
-    let on = plan.args.enabled.as_ref().map(|_| quote!(__dd_on &&));
-    quote! {
+    let on = plan.args.enabled.as_ref().map(|_| ours!(__dd_on &&));
+    ours! {
         {
             let __dd_span = #private::active_at(&__DD_SITE);
             if #on __dd_span.is_recording() { #prelude }
@@ -210,13 +232,16 @@ fn expected_type(plan: &Plan<'_>) -> TokenStream {
     let ty = inferable(&output.ty());
     match ty.to_string().as_str() {
         "!" | "_" => TokenStream::new(),
-        "()" => quote!(if false {
+        "()" => ours!(if false {
             return;
         }),
-        _ => quote! {
+        _ => ours! {
             if false {
-                let __dd_return: #ty = loop {};
-                return __dd_return;
+                #[allow(unreachable_code)]
+                {
+                    let __dd_return: #ty = loop {};
+                    return __dd_return;
+                }
             }
         },
     }
@@ -226,5 +251,5 @@ fn expected_type(plan: &Plan<'_>) -> TokenStream {
 fn yielded(plan: &Plan<'_>) -> TokenStream {
     let shape = plan.function.output.shape();
     let item = shape.and_then(|(_, item)| item);
-    item.unwrap_or_else(|| quote!(_))
+    item.unwrap_or_else(|| ours!(_))
 }

@@ -28,7 +28,7 @@ mod sync;
 mod values;
 
 use proc_macro2::{Group, TokenStream};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 
 use crate::args::{Shape, TraceArgs};
 use crate::error::Result;
@@ -36,10 +36,10 @@ use crate::function::attrs::hoist;
 use crate::function::body::Seen;
 use crate::function::{Body, Function, Params};
 use crate::layer::Layer;
-use crate::tokens::{ours_at, regroup};
+use crate::tokens::{ours, ours_at, regroup};
 
 pub(crate) use site::site_static;
-pub(crate) use values::{set_tags, static_options};
+pub(crate) use values::set_tags;
 
 /// Whether attributes do anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(crate) struct Plan<'a> {
 
 /// `::ddtrace`, or what `crate = …` says.
 pub(crate) fn facade(path: Option<&TokenStream>) -> TokenStream {
-    path.cloned().unwrap_or_else(|| quote!(::ddtrace))
+    path.cloned().unwrap_or_else(|| ours!(::ddtrace))
 }
 
 /// What the function returns: what the options say, else what its type looks like.
@@ -114,7 +114,7 @@ fn span(
         return function.to_token_stream();
     };
     let private = facade(args.path.as_ref());
-    let private = quote!(#private::__private);
+    let private = ours!(#private::__private);
     let (inner, tokens) = hoist(body.tokens());
     function.attrs.extend(inner);
     let mut body = Body::new(regroup(&body.braces, tokens));
@@ -150,7 +150,7 @@ fn capture_all(params: &Params) -> TokenStream {
         return TokenStream::new();
     }
     owned.reverse();
-    quote!(let _ = (#(&#owned,)*);)
+    ours!(let _ = (#(&#owned,)*);)
 }
 
 #[cfg(test)]

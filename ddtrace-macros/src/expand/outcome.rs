@@ -1,12 +1,12 @@
 //! What is read from the value that the function returns: its error, and the value itself (`ret`).
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 
 use super::Plan;
 use crate::args::RetCapture;
 use crate::function::output::{Fallible, fallible, inferable};
-use crate::tokens::ours_at;
+use crate::tokens::{ours, ours_at};
 
 /// How errors are found in a value of a certain type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,8 @@ enum Errors {
     None,
     /// The type is a `Result`.
     Result,
-    /// The type may be a `Result`; the compiler finds out.
+    /// The type may be a `Result`: its name says so, or might hide it. The compiler finds out, since nobody
+    /// asked for errors of a type that has none.
     Perhaps,
 }
 
@@ -32,7 +33,7 @@ impl Outcome {
         let errors = match fallible(&ty) {
             _ if err.off => Errors::None,
             _ if err.explicit.is_some() => Errors::Result,
-            Fallible::Yes => Errors::Result,
+            Fallible::Yes => Errors::Perhaps,
             Fallible::No => Errors::None,
             // Worth a closure only if the body looks like one that fails.
             Fallible::Perhaps if early && !plan.seen.fails => Errors::None,
@@ -57,15 +58,15 @@ impl Outcome {
         let private = &plan.private;
         let err = &plan.args.err;
         let record = if err.handled {
-            quote!(fail_handled)
+            ours!(fail_handled)
         } else {
-            quote!(fail)
+            ours!(fail)
         };
-        let mut record = quote!(#private::#record(__dd_span, #private::error(__dd_error).view()););
+        let mut record = ours!(__dd_span.#record(#private::error(__dd_error).view()););
         if let Some(filter) = &err.filter {
             let span = ours_at(filter.span());
             let test = quote_spanned!(span=> #private::apply(__dd_error, #filter));
-            record = quote!(if #test { #record });
+            record = ours!(if #test { #record });
         }
         match self.errors {
             Errors::None => TokenStream::new(),
@@ -77,9 +78,9 @@ impl Outcome {
                     .span()
                     .map_or_else(proc_macro2::Span::mixed_site, ours_at);
                 let pattern = quote_spanned!(place=> ::core::result::Result::Err(__dd_error));
-                quote!(if let #pattern = #ret { #record })
+                ours!(if let #pattern = #ret { #record })
             }
-            Errors::Perhaps => quote! {
+            Errors::Perhaps => ours! {
                 if let ::core::option::Option::Some(__dd_error) = #private::outcome(#ret).error() { #record }
             },
         }
@@ -87,21 +88,20 @@ impl Outcome {
 
     fn read_value(&self, plan: &Plan<'_>, ret: &TokenStream) -> TokenStream {
         let private = &plan.private;
-        let set = |value: TokenStream| quote!(__dd_span.set_tags(&[#private::Tag { key: "return", value: #value.value() }]););
+        let set = |value: TokenStream| ours!(__dd_span.set_tags(&[#private::Tag { key: "return", value: #value.value() }]););
         let read = match &plan.args.ret {
             None => return TokenStream::new(),
             Some(RetCapture::With(with)) => {
                 let span = ours_at(with.span());
                 let value = quote_spanned!(span=> #private::apply(#ret, #with));
-                set(quote!(#private::probe(&#value).capture()))
+                set(ours!(#private::probe(&#value).capture()))
             }
-            Some(RetCapture::Value(_)) if self.errors == Errors::Result => {
-                let set = set(quote!(#private::returned(__dd_value).capture()));
-                quote!(if let ::core::result::Result::Ok(__dd_value) = #ret { #set })
+            Some(RetCapture::Value(_)) => {
+                let set = set(ours!(#private::returned(__dd_value).capture()));
+                ours!(if let ::core::option::Option::Some(__dd_value) = #private::outcome(#ret).value() { #set })
             }
-            Some(RetCapture::Value(_)) => set(quote!(#private::returned(#ret).capture())),
         };
-        quote!(if __dd_span.is_recording() { #read })
+        ours!(if __dd_span.is_recording() { #read })
     }
 
     /// The function pointer that a future calls with its output, if there is something to read.
@@ -112,11 +112,12 @@ impl Outcome {
         let private = &plan.private;
         let err = &plan.args.err;
         let usual = !err.handled && err.filter.is_none() && err.explicit.is_none();
-        if self.errors == Errors::Result && usual && plan.args.ret.is_none() {
-            let ty = inferable(&self.ty);
-            return Some(quote!(#private::observer::<#ty>().errors()));
+        let ty = inferable(&self.ty);
+        let known = ty.to_string() != "_";
+        if self.errors == Errors::Perhaps && known && usual && plan.args.ret.is_none() {
+            return Some(ours!(#private::observer::<#ty>().errors()));
         }
-        let read = self.read(plan, &quote!(__dd_ret));
-        Some(quote!(|__dd_ret, __dd_span| { #read }))
+        let read = self.read(plan, &ours!(__dd_ret));
+        Some(ours!(|__dd_ret, __dd_span| { #read }))
     }
 }

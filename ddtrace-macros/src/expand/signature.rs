@@ -1,40 +1,23 @@
 //! The function's head, as it was written or with an `async fn` made into what rustc makes of it.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 
 use super::Plan;
 use crate::function::attrs::hidden;
 use crate::function::params::Pattern;
 use crate::function::{Function, Params};
-use crate::tokens::{is_ident, regroup};
+use crate::tokens::{ours, regroup};
 
 /// The function with other contents: everything before the braces stays as it was.
 pub(crate) fn with_body(function: &Function, statements: &TokenStream) -> TokenStream {
-    // The head of a function without a body is everything but its semicolon.
     let mut out = TokenStream::new();
-    head(function, function.asyncness.as_ref(), &mut out);
+    function.head_to_tokens(function.asyncness.as_ref(), &mut out);
     function.inputs.to_tokens(&mut out);
     function.output.to_tokens(&mut out);
     out.extend(function.bounds.iter().cloned());
-    out.extend(quote!({ #statements }));
+    out.extend(ours!({ #statements }));
     out
-}
-
-fn head(function: &Function, asyncness: Option<&Ident>, out: &mut TokenStream) {
-    for attr in &function.attrs {
-        attr.to_tokens(out);
-    }
-    let keyword = function.qualifiers.len().saturating_sub(1);
-    let place = function.qualifiers[..keyword]
-        .iter()
-        .position(|token| is_ident(token, "unsafe") || is_ident(token, "extern"))
-        .unwrap_or(keyword);
-    out.extend(function.qualifiers[..place].iter().cloned());
-    asyncness.to_tokens(out);
-    out.extend(function.qualifiers[place..].iter().cloned());
-    function.name.to_tokens(out);
-    out.extend(function.generics.iter().cloned());
 }
 
 /// An `async fn` as a function that returns a future.
@@ -60,7 +43,7 @@ pub(crate) fn desugar(plan: &Plan<'_>) -> Desugared {
         let declared = match &param.pattern {
             Pattern::Receiver(receiver) => {
                 if param.may_drop() {
-                    bind.extend(quote!(let _ = &#receiver;));
+                    bind.extend(ours!(let _ = &#receiver;));
                 }
                 None
             }
@@ -69,37 +52,37 @@ pub(crate) fn desugar(plan: &Plan<'_>) -> Desugared {
                 name,
             } => {
                 if param.may_drop() {
-                    bind.extend(quote!(#conditions let #name = #name;));
+                    bind.extend(ours!(#conditions let #name = #name;));
                 }
                 None
             }
             Pattern::Name { mutable, name } => {
-                bind.extend(quote!(#conditions let #mutable #name = #name;));
-                Some(param.with_pattern(quote!(#name)))
+                bind.extend(ours!(#conditions let #mutable #name = #name;));
+                Some(param.with_pattern(ours!(#name)))
             }
-            Pattern::Wildcard(_) => {
+            Pattern::Wildcard => {
                 let hidden = hidden_name();
-                bind.extend(quote!(#conditions let #hidden = #hidden;));
-                Some(param.with_pattern(quote!(#hidden)))
+                bind.extend(ours!(#conditions let #hidden = #hidden;));
+                Some(param.with_pattern(ours!(#hidden)))
             }
             Pattern::Parts(pattern) => {
                 let hidden = hidden_name();
-                bind.extend(quote! {
+                bind.extend(ours! {
                     #conditions let #hidden = #hidden;
                     #conditions let #(#pattern)* = #hidden;
                 });
-                Some(param.with_pattern(quote!(#hidden)))
+                Some(param.with_pattern(ours!(#hidden)))
             }
         };
         inputs.extend(declared.unwrap_or_else(|| param.to_token_stream()));
-        inputs.extend(quote!(,));
+        inputs.extend(ours!(,));
     }
     let mut out = TokenStream::new();
-    head(function, None, &mut out);
+    function.head_to_tokens(None, &mut out);
     regroup(&function.inputs, inputs).to_tokens(&mut out);
     let output = function.output.ty();
     let future = Ident::new("impl", Span::mixed_site());
-    out.extend(quote!(-> #future ::core::future::Future<Output = #output>));
+    out.extend(ours!(-> #future ::core::future::Future<Output = #output>));
     out.extend(function.bounds.iter().cloned());
     Desugared { head: out, bind }
 }

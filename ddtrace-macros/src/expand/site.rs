@@ -6,10 +6,10 @@
 //! macro is used. A test counts the sites that arrive.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::quote;
 
 use super::Plan;
 use super::values::static_options;
+use crate::tokens::ours;
 
 /// The site of a function.
 pub(crate) fn site(plan: &Plan<'_>) -> TokenStream {
@@ -22,11 +22,11 @@ pub(crate) fn site(plan: &Plan<'_>) -> TokenStream {
     };
     let literal = plan.args.name.as_ref().and_then(|name| name.as_text());
     let name = match (literal, plan.args.short_name) {
-        (Some(literal), _) => quote!(#literal),
-        (None, Some(_)) => quote!(#path),
+        (Some(literal), _) => ours!(#literal),
+        (None, Some(_)) => ours!(#path),
         (None, None) => {
             let suffix = format!("::{path}");
-            quote!(::core::concat!(::core::module_path!(), #suffix))
+            ours!(::core::concat!(::core::module_path!(), #suffix))
         }
     };
     let options = static_options(plan.args, &plan.private);
@@ -43,13 +43,13 @@ pub(crate) fn site_static(
 ) -> TokenStream {
     // The compiler tells a macro where a token is since Rust 1.88; `line!()` is the attribute's line.
     let line = match place.start().line {
-        0 => quote!(::core::line!()),
+        0 => ours!(::core::line!()),
         line => {
             let line = Literal::usize_unsuffixed(line);
-            quote!(#line)
+            ours!(#line)
         }
     };
-    quote! {
+    ours! {
         #[cfg_attr(
             any(target_os = "linux", target_os = "android", target_os = "none", target_os = "fuchsia"),
             used,

@@ -1,14 +1,13 @@
 //! A function that returns when it is done: a guard on its stack.
 
 use proc_macro2::TokenStream;
-use quote::quote;
 
 use super::outcome::Outcome;
 use super::signature::with_body;
 use super::{Plan, block, capture_all, site, values};
 use crate::function::output::inferable;
 use crate::function::{Body, Params};
-use crate::tokens::ours_at;
+use crate::tokens::{ours, ours_at};
 
 pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let site = site::site(plan);
@@ -17,10 +16,10 @@ pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let prelude = if prelude.is_empty() {
         prelude
     } else {
-        quote!(if __dd_span.is_recording() { #prelude })
+        ours!(if __dd_span.is_recording() { #prelude })
     };
     let rest = observed(plan, body);
-    let statements = quote! {
+    let statements = ours! {
         #site
         let __dd_span = #start;
         #prelude
@@ -36,23 +35,23 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let outcome = Outcome::new(plan, plan.function.output.ty(), closure);
     let block = block(body);
     if outcome.is_ignored(plan) {
-        return quote!(#block);
+        return ours!(#block);
     }
     let private = &plan.private;
     let ty = inferable(&plan.function.output.ty());
     let value = if closure {
         let captures = capture_all(&Params::new(&plan.function.inputs));
         let inner = if captures.is_empty() {
-            quote!(#block)
+            ours!(#block)
         } else {
-            quote!({ #captures #block })
+            ours!({ #captures #block })
         };
-        quote!(#private::call_once(move || -> #ty #inner))
+        ours!(#private::call_once(move || -> #ty #inner))
     } else {
-        quote!(#block)
+        ours!(#block)
     };
-    let read = outcome.read(plan, &quote!(&__dd_ret));
-    quote! {
+    let read = outcome.read(plan, &ours!(&__dd_ret));
+    ours! {
         let __dd_ret: #ty = #value;
         {
             let __dd_span = &__dd_span;
@@ -70,13 +69,13 @@ fn start(plan: &Plan<'_>) -> TokenStream {
         (Some(parent), _) => {
             let span = ours_at(parent.span());
             let parent = quote::quote_spanned!(span=> &#parent);
-            quote!(#private::enter_child_of(&__DD_SITE, #parent))
+            ours!(#private::enter_child_of(&__DD_SITE, #parent))
         }
-        (None, Some(_)) => quote!(#private::enter_root(&__DD_SITE)),
-        (None, None) => quote!(#private::enter(&__DD_SITE)),
+        (None, Some(_)) => ours!(#private::enter_root(&__DD_SITE)),
+        (None, None) => ours!(#private::enter(&__DD_SITE)),
     };
     match &args.enabled {
-        Some(enabled) => quote!(if #enabled { #start } else { #private::enter_off() }),
+        Some(enabled) => ours!(if #enabled { #start } else { #private::enter_off() }),
         None => start,
     }
 }

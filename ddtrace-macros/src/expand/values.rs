@@ -2,12 +2,12 @@
 //! from the arguments (they are set on the span).
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 
 use super::Plan;
 use crate::args::{Expr, Form, Tag, TraceArgs};
 use crate::function::Params;
-use crate::tokens::ours_at;
+use crate::tokens::{ours, ours_at};
 
 /// `.with_service("…")` and so on, for literals.
 pub(crate) fn static_options(args: &TraceArgs, private: &TokenStream) -> TokenStream {
@@ -19,12 +19,12 @@ pub(crate) fn static_options(args: &TraceArgs, private: &TokenStream) -> TokenSt
     ] {
         if let Some(text) = expr.as_ref().and_then(Expr::as_text) {
             let setter = Ident::new(setter, Span::mixed_site());
-            out.extend(quote!(.#setter(#text)));
+            out.extend(ours!(.#setter(#text)));
         }
     }
     if let Some(kind) = &args.kind {
         let variant = &kind.variant;
-        out.extend(quote!(.with_kind(#private::SpanKind::#variant)));
+        out.extend(ours!(.with_kind(#private::SpanKind::#variant)));
     }
     out
 }
@@ -44,7 +44,7 @@ pub(crate) fn at_start(plan: &Plan<'_>) -> TokenStream {
             continue;
         };
         let setter = Ident::new(setter, Span::mixed_site());
-        out.extend(quote!(__dd_span.#setter(&#private::probe(&#expr).capture().text());));
+        out.extend(ours!(__dd_span.#setter(&#private::probe(&#expr).capture().text());));
     }
     if let Some(link) = &args.link {
         let span = ours_at(link.span());
@@ -54,7 +54,7 @@ pub(crate) fn at_start(plan: &Plan<'_>) -> TokenStream {
         .chain(args.tags.iter().map(|tag| tag_value(tag, private)))
         .collect();
     if !tags.is_empty() {
-        out.extend(quote!(__dd_span.set_tags(&[#(#tags),*]);));
+        out.extend(ours!(__dd_span.set_tags(&[#(#tags),*]);));
     }
     out
 }
@@ -65,14 +65,14 @@ pub(crate) fn set_tags(tags: &[Tag], private: &TokenStream) -> TokenStream {
         return TokenStream::new();
     }
     let tags = tags.iter().map(|tag| tag_value(tag, private));
-    quote!(__dd_span.set_tags(&[#(#tags),*]);)
+    ours!(__dd_span.set_tags(&[#(#tags),*]);)
 }
 
 fn tag_value(tag: &Tag, private: &TokenStream) -> TokenStream {
     let Tag { key, form, value } = tag;
     let value = match (form, value.as_text()) {
-        (Form::Best, Some(text)) => quote!(#private::Value::Static(#text)),
-        (Form::Best, None) => quote!(#private::probe(&#value).capture().value()),
+        (Form::Best, Some(text)) => ours!(#private::Value::Static(#text)),
+        (Form::Best, None) => ours!(#private::probe(&#value).capture().value()),
         (Form::Display, _) => {
             let span = ours_at(value.span());
             quote_spanned!(span=> #private::display(&#value).value())
@@ -82,7 +82,7 @@ fn tag_value(tag: &Tag, private: &TokenStream) -> TokenStream {
             quote_spanned!(span=> #private::debug(&#value).value())
         }
     };
-    quote!(#private::Tag { key: #key, value: #value })
+    ours!(#private::Tag { key: #key, value: #value })
 }
 
 /// `args(a, b)` and `args_all`: tags `args.<name>`, so that no parameter can pose as a tag that means
@@ -102,6 +102,6 @@ fn captured_arguments(plan: &Plan<'_>) -> impl Iterator<Item = TokenStream> {
         let key = format!("args.{}", text.strip_prefix("r#").unwrap_or(&text));
         let mut key = Literal::string(&key);
         key.set_span(name.span());
-        quote!(#private::Tag { key: #key, value: #private::probe(&#name).capture().value() })
+        ours!(#private::Tag { key: #key, value: #private::probe(&#name).capture().value() })
     })
 }

@@ -144,7 +144,7 @@ pub(crate) fn hoist(body: TokenStream) -> (Vec<Attr>, TokenStream) {
     (attrs, rest.into_iter().chain(tokens).collect())
 }
 
-/// An identifier at a place of the user's with the macro's hygiene.
+/// An identifier with the macro's hygiene.
 pub(crate) fn hidden(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }

@@ -16,7 +16,7 @@ use quote::ToTokens;
 pub(crate) use attrs::Attr;
 pub(crate) use body::Body;
 pub(crate) use output::Output;
-pub(crate) use params::{Param, Params};
+pub(crate) use params::Params;
 
 use crate::error::{Error, Result};
 use crate::tokens::{Cursor, flatten, is_group, is_ident, is_punct};
@@ -166,15 +166,8 @@ impl Function {
         })
     }
 
-    /// Whether this attribute is on the function.
-    pub(crate) fn has_attr(&self, name: &str) -> bool {
-        self.attrs.iter().any(|attr| attr.name() == name)
-    }
-}
-
-/// The function as it was written.
-impl ToTokens for Function {
-    fn to_tokens(&self, out: &mut TokenStream) {
+    /// Everything before the parameters, with or without `async`.
+    pub(crate) fn head_to_tokens(&self, asyncness: Option<&Ident>, out: &mut TokenStream) {
         for attr in &self.attrs {
             attr.to_tokens(out);
         }
@@ -185,10 +178,22 @@ impl ToTokens for Function {
             .position(|token| is_ident(token, "unsafe") || is_ident(token, "extern"))
             .unwrap_or(keyword);
         out.extend(self.qualifiers[..place].iter().cloned());
-        self.asyncness.to_tokens(out);
+        asyncness.to_tokens(out);
         out.extend(self.qualifiers[place..].iter().cloned());
         self.name.to_tokens(out);
         out.extend(self.generics.iter().cloned());
+    }
+
+    /// Whether this attribute is on the function.
+    pub(crate) fn has_attr(&self, name: &str) -> bool {
+        self.attrs.iter().any(|attr| attr.name() == name)
+    }
+}
+
+/// The function as it was written.
+impl ToTokens for Function {
+    fn to_tokens(&self, out: &mut TokenStream) {
+        self.head_to_tokens(self.asyncness.as_ref(), out);
         self.inputs.to_tokens(out);
         self.output.to_tokens(out);
         out.extend(self.bounds.iter().cloned());
@@ -265,7 +270,7 @@ mod tests {
         assert!(f.constness.is_none());
         assert_eq!(f.name, "f");
         assert!(f.body.is_some());
-        assert_eq!(f.bounds.len(), 13);
+        assert_eq!(f.bounds.len(), 10);
         assert!(function("fn f();").body.is_none());
         assert!(function("const fn f() {}").constness.is_some());
     }

@@ -47,10 +47,6 @@ impl Output {
         &self.ty
     }
 
-    pub(crate) fn is_fallible(&self) -> Fallible {
-        fallible(&self.ty.iter().cloned().collect())
-    }
-
     /// `impl …` at the very beginning.
     pub(crate) fn is_opaque(&self) -> bool {
         self.flat()
@@ -65,10 +61,7 @@ impl Output {
         let (shape, item) = match name.as_str() {
             "BoxFuture" | "LocalBoxFuture" => (Shape::Future, second_argument(&ty)),
             "BoxStream" | "LocalBoxStream" => (Shape::Stream, None),
-            "Pin" | "impl" => match future_or_stream(&ty) {
-                Some(found) => found,
-                None => return None,
-            },
+            "Pin" | "impl" => future_or_stream(&ty)?,
             _ => return None,
         };
         Some((shape, item))
@@ -226,7 +219,7 @@ mod tests {
             ("Fallible<u8>", Fallible::Perhaps),
             ("<T as Trait>::Out", Fallible::Perhaps),
         ] {
-            assert_eq!(output(ty).is_fallible(), fallible, "{ty}");
+            assert_eq!(super::fallible(&ty.parse().unwrap()), fallible, "{ty}");
         }
     }
 

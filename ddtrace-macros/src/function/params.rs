@@ -28,7 +28,7 @@ pub(crate) enum Pattern {
         name: Ident,
     },
     /// `_`
-    Wildcard(Ident),
+    Wildcard,
     /// Anything that takes the argument apart.
     Parts(Vec<TokenTree>),
 }
@@ -87,7 +87,7 @@ impl Param {
                 }
                 Pattern::Receiver(ident)
             }
-            (_, [TokenTree::Ident(name)]) if name == "_" => Pattern::Wildcard(name.clone()),
+            (_, [TokenTree::Ident(name)]) if name == "_" => Pattern::Wildcard,
             (_, [TokenTree::Ident(name)]) => Pattern::Name {
                 mutable: None,
                 name: name.clone(),
@@ -108,7 +108,7 @@ impl Param {
 
     pub(crate) fn names(&self) -> Vec<Ident> {
         match &self.pattern {
-            Pattern::Receiver(_) | Pattern::Wildcard(_) => Vec::new(),
+            Pattern::Receiver(_) | Pattern::Wildcard => Vec::new(),
             Pattern::Name { name, .. } => vec![name.clone()],
             Pattern::Parts(tokens) => {
                 let mut names = Vec::new();

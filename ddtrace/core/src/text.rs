@@ -11,6 +11,41 @@ pub(crate) fn display<T: fmt::Display + ?Sized>(value: &T) -> String {
     bounded(format_args!("{value}")).unwrap_or_else(|| "<panicked in Display>".to_owned())
 }
 
+/// The same with `Debug`.
+pub(crate) fn debug<T: fmt::Debug + ?Sized>(value: &T) -> String {
+    bounded(format_args!("{value:?}")).unwrap_or_else(|| "<panicked in Debug>".to_owned())
+}
+
+/// The value as compact JSON, cut at the limit; what can't be serialized says so.
+pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    let mut text = Bounded {
+        text: String::new(),
+    };
+    let Some(written) = guarded(|| serde_json::to_writer(Utf8(&mut text), value)) else {
+        return "<panicked in Serialize>".to_owned();
+    };
+    match written {
+        // Only the bound makes the writer fail: what fits is kept.
+        Err(error) if !error.is_io() => "<not serializable>".to_owned(),
+        _ => text.text,
+    }
+}
+
+/// `serde_json` writes bytes, always whole characters of UTF-8.
+struct Utf8<'a>(&'a mut Bounded);
+
+impl std::io::Write for Utf8<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
+        self.0.write_str(text).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Runs the user's code; nothing if it panics.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()

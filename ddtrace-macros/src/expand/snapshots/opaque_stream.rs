@@ -1,2 +1,15 @@
 #[trace]
 fn rows(&self) -> impl Stream<Item = Row> + '_ { self.rows.iter() }
+// ------------------------------------------------------------------------
+fn rows(&self) -> impl Stream<Item = Row> + '_ {
+    static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
+        ::core::concat!(::core::module_path!(), "::rows"),
+        "rows",
+        ::core::module_path!(),
+        ::core::file!(),
+        1,
+    );
+    let __dd_start = ::ddtrace::__private::Start::new(&__DD_SITE);
+    let __dd_value = { self.rows.iter() };
+    ::ddtrace::__private::instrument_stream(__dd_start, __dd_value)
+}

@@ -1,10 +1,12 @@
 //! What the macros' expansions call, and the registry of what is linked into the program.
 
+#[doc(hidden)]
+pub mod capture;
 mod registry;
 mod sites;
 
 pub use inventory;
 pub use linkme;
 pub use registry::{Integration, Linked, Product, linked, start};
-pub use sites::SITES;
+pub use sites::DDTRACE_SITES;
 pub(crate) use sites::{switch_off, switch_on};

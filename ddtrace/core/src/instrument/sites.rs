@@ -8,8 +8,11 @@ use crate::trace::Site;
 /// All sites that are linked into the program, in the order of the linker.
 ///
 /// One entry per annotated function, not per instantiation; listed does not mean reachable. [`site!`](crate::site) adds one.
+///
+/// Its name is that of the link section, which is why it says whose it is. The attributes write the name of the section
+/// themselves, because the attribute macro of `linkme` would take the compiler longer than all the rest of an annotation.
 #[linkme::distributed_slice]
-pub static SITES: [Site];
+pub static DDTRACE_SITES: [Site];
 
 /// Declares a static [`Site`](crate::trace::Site) that `init()` switches on with all others.
 ///
@@ -27,7 +30,7 @@ pub static SITES: [Site];
 macro_rules! site {
     ($(#[$attribute:meta])* $visibility:vis static $name:ident: Site = $site:expr;) => {
         $(#[$attribute])*
-        #[$crate::instrument::linkme::distributed_slice($crate::instrument::SITES)]
+        #[$crate::instrument::linkme::distributed_slice($crate::instrument::DDTRACE_SITES)]
         #[linkme(crate = $crate::instrument::linkme)]
         $visibility static $name: $crate::trace::Site = $site;
     };
@@ -35,10 +38,10 @@ macro_rules! site {
 
 /// Switches spans on everywhere.
 pub(crate) fn switch_on() {
-    SITES.iter().for_each(Site::switch_on);
+    DDTRACE_SITES.iter().for_each(Site::switch_on);
 }
 
 /// Switches everything off everywhere.
 pub(crate) fn switch_off() {
-    SITES.iter().for_each(Site::switch_off);
+    DDTRACE_SITES.iter().for_each(Site::switch_off);
 }

@@ -59,6 +59,44 @@ pub fn instrument_start_with<F: Future, O: Fn(&F::Output, &mut Span)>(
     }
 }
 
+/// Runs a future within a span of this site that starts when the future is first polled.
+#[doc(hidden)]
+#[inline]
+pub fn instrument_site<F: Future>(site: &'static Site, future: F) -> InstrumentedLater<F> {
+    instrument_start(Start::new(site), future)
+}
+
+/// The same, with a look at the output before the span ends.
+#[doc(hidden)]
+#[inline]
+pub fn instrument_site_with<F: Future>(
+    site: &'static Site,
+    future: F,
+    observe: fn(&F::Output, &mut Span),
+) -> InstrumentedLater<F, fn(&F::Output, &mut Span)> {
+    instrument_start_with(Start::new(site), future, observe)
+}
+
+/// Runs a stream within a span that has begun.
+pub fn instrument_stream_in<S: Stream>(span: Span, stream: S) -> InstrumentedStream<S> {
+    InstrumentedStream {
+        inner: Some(stream),
+        start: None,
+        span,
+        items: 0,
+    }
+}
+
+/// Runs an iterator within a span that has begun.
+pub fn instrument_iter_in<I: Iterator>(span: Span, iter: I) -> InstrumentedIter<I> {
+    InstrumentedIter {
+        inner: iter,
+        start: None,
+        span,
+        items: 0,
+    }
+}
+
 /// Runs a stream within one span, from the first poll to the end of the stream or its drop.
 pub fn instrument_stream<S: Stream>(start: Start, stream: S) -> InstrumentedStream<S> {
     InstrumentedStream {

@@ -143,6 +143,23 @@ pub fn current_span() -> CurrentSpan {
     }
 }
 
+/// The active span if it comes from this site, else one that does nothing: what an attribute writes on inside a future
+/// whose span may be off while another one is active.
+#[doc(hidden)]
+pub fn active_at(site: &'static Site) -> CurrentSpan {
+    let id = local::with(|local| {
+        local
+            .stack
+            .last()
+            .filter(|top| std::ptr::eq(top.site, site))
+            .map_or(0, |top| top.id)
+    });
+    CurrentSpan {
+        id: id.unwrap_or(0),
+        thread_bound: PhantomData,
+    }
+}
+
 /// The span that was active when [`current_span`] was called; to be used on the same thread, while it is open.
 ///
 /// [`to_ref`](Self::to_ref) makes a reference that may go anywhere.

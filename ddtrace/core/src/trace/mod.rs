@@ -19,6 +19,7 @@
 mod border;
 pub(crate) mod clock;
 mod context;
+mod failure;
 mod future;
 mod guard;
 mod id;
@@ -36,20 +37,25 @@ pub(crate) mod write;
 
 pub use border::{active_ids, extract, inject, inject_context};
 pub use context::{Attached, Context};
+#[doc(hidden)]
+pub use failure::Failure;
+pub(crate) use failure::Reach;
 pub use future::{
     EnterOnPoll, InContext, Instrumented, InstrumentedIter, InstrumentedLater, InstrumentedStream,
     Observe, Unobserved, carry, carry_fn, enter_on_poll, instrument, instrument_iter,
-    instrument_start, instrument_start_with, instrument_stream, instrument_with,
+    instrument_iter_in, instrument_site, instrument_site_with, instrument_start,
+    instrument_start_with, instrument_stream, instrument_stream_in, instrument_with,
 };
 pub use guard::{
-    CurrentSpan, SpanGuard, SpanRef, current_root_span, current_span, enter, enter_child_of,
-    enter_if, enter_off, enter_root,
+    CurrentSpan, SpanGuard, SpanRef, active_at, current_root_span, current_span, enter,
+    enter_child_of, enter_if, enter_off, enter_root,
 };
 pub use id::{SpanContextId, SpanId, TraceId};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};
 pub use tags::{EventValue, SpanEvent, SpanLink, Tag, TagValue, Value};
 pub(crate) use tags::{StoredValue, Tags};
+pub(crate) use write::ErrorText;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The place in the source that a span comes from.
 //!
-//! One static [`Site`] per annotated function. `linkme` collects them all into [`SITES`](crate::instrument::SITES), so
+//! One static [`Site`] per annotated function. `linkme` collects them all into [`DDTRACE_SITES`](crate::instrument::DDTRACE_SITES), so
 //! that `init()` finds each and sets its word. The word is the only thing that an expansion looks at when everything is off:
 //! one relaxed load.
 
@@ -59,7 +59,7 @@ impl SpanKind {
 /// assert_eq!(QUERY.name(), "postgres.query");
 /// ```
 ///
-/// `init()` switches on the sites that are in [`SITES`](crate::instrument::SITES); [`site!`](crate::site) declares one that is.
+/// `init()` switches on the sites that are in [`DDTRACE_SITES`](crate::instrument::DDTRACE_SITES); [`site!`](crate::site) declares one that is.
 #[derive(Debug)]
 pub struct Site {
     name: &'static str,

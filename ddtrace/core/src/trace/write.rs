@@ -214,11 +214,18 @@ pub(crate) struct ErrorText {
 impl ErrorText {
     pub(crate) fn of<E: Error + ?Sized>(error: &E) -> Self {
         let name = std::any::type_name::<E>();
-        let error_type = if name.starts_with("dyn ") {
-            "Error"
-        } else {
-            name
-        };
+        Self::named(
+            if name.starts_with("dyn ") {
+                "Error"
+            } else {
+                name
+            },
+            error,
+        )
+    }
+
+    /// The same with the name of the type that the program calls it by.
+    pub(crate) fn named<E: Error + ?Sized>(error_type: &str, error: &E) -> Self {
         let message = crate::text::display(error);
         let mut chain = String::new();
         let mut source = crate::text::guarded(|| error.source()).flatten();
@@ -352,6 +359,26 @@ macro_rules! writing_methods {
                 let event = $crate::trace::write::exception_event(
                     &$crate::trace::write::ErrorText::of(error),
                 );
+                $self.pen(|pen| pen.add_event(event));
+            }
+        }
+
+        /// Marks the span as failed, for the attributes: a returned error of any type.
+        #[doc(hidden)]
+        #[cold]
+        pub fn fail($self: $receiver, failure: $crate::trace::Failure<'_>) {
+            if $self.recording() {
+                let text = failure.text();
+                $self.set_error_message(&text.error_type, &text.message, text.stack.as_deref());
+            }
+        }
+
+        /// Adds an `exception` event, for the attributes: a returned error of any type.
+        #[doc(hidden)]
+        #[cold]
+        pub fn fail_handled($self: $receiver, failure: $crate::trace::Failure<'_>) {
+            if $self.recording() {
+                let event = $crate::trace::write::exception_event(&failure.text());
                 $self.pen(|pen| pen.add_event(event));
             }
         }
