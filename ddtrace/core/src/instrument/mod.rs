@@ -1,8 +1,12 @@
 //! What the macros' expansions call, and the registry of what is linked into the program.
 
+mod http;
+mod integration;
 mod registry;
 mod sites;
 
+pub use http::{HttpRules, ServerRequest};
+pub use integration::{Enabled, Settings};
 pub use inventory;
 pub use linkme;
 pub use registry::{Integration, Linked, Product, linked, start};

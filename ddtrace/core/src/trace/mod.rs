@@ -35,6 +35,7 @@ pub(crate) mod tracer;
 pub(crate) mod write;
 
 pub use border::{active_ids, extract, inject, inject_context};
+pub(crate) use border::{current_config, traceparent};
 pub use context::{Attached, Context};
 pub use future::{
     EnterOnPoll, InContext, Instrumented, InstrumentedIter, InstrumentedLater, InstrumentedStream,
