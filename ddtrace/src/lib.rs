@@ -32,9 +32,9 @@
 //! |---|---|---|
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
-//! | `reqwest` | client spans for reqwest 0.13 | no |
-//! | `sqlx` | query spans for sqlx 0.9: SQLite and PostgreSQL | no |
-//! | `sqlx-0_8` | the same for sqlx 0.8 | no |
+//! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
+//! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
+//! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
 //!
 //! # What it costs
 //!
@@ -57,6 +57,16 @@ pub use ddtrace_core::trace::{
     current_span, extract, inject, inject_context, instrument,
 };
 pub use ddtrace_core::worker::{Builder, Guard, flush, flush_within};
+// A crate that is never named is not linked, and what it registers is missing.
+#[cfg(feature = "axum")]
+pub use ddtrace_axum as axum;
+#[cfg(feature = "reqwest")]
+pub use ddtrace_reqwest as reqwest;
+#[cfg(feature = "sqlx")]
+pub use ddtrace_sqlx as sqlx;
+#[cfg(feature = "sqlx-0_8")]
+pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+
 pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
 
 /// Starts the tracer with what the environment and the stable configuration files say.

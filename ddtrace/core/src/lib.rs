@@ -15,6 +15,7 @@ pub mod http;
 pub mod instrument;
 pub mod propagation;
 pub mod sampling;
+pub mod sql;
 mod stack_text;
 pub mod test_support;
 mod text;

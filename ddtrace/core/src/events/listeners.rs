@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 
 use super::Event;
+use crate::diagnostics;
 
 /// When a listener runs relative to those of other products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,11 +100,11 @@ impl<E: Event> Listener<E> {
     fn panicked(&self) {
         PANICS.fetch_add(1, Ordering::Relaxed);
         if !self.reported.swap(true, Ordering::Relaxed) {
-            eprintln!(
-                "ddtrace: the listener of {} to {} panicked; it stays subscribed, further panics are only counted",
+            diagnostics::error(format_args!(
+                "the listener of {} to {} panicked; it stays subscribed, further panics are only counted",
                 self.product,
                 E::NAME
-            );
+            ));
         }
     }
 }

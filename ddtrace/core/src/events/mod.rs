@@ -2,7 +2,7 @@
 //!
 //! An integration knows a library; a product knows what it wants to learn. Neither knows the other, and both know only
 //! this module. When a request arrives, the axum integration opens the span through core and then says
-//! `HttpServerRequest`: who listens, and whether anybody does, is not its concern. Every kind of fact is a type of its
+//! [`HttpServerRequest`]: who listens, and whether anybody does, is not its concern. Every kind of fact is a type of its
 //! own, so a wrong payload does not compile; the documentation of that type is the contract between the two sides.
 //!
 //! # Publishing
@@ -64,11 +64,15 @@
 
 mod answer;
 mod error;
+mod http;
 mod listeners;
+mod sql;
 
 pub use answer::{Block, Verdict};
 pub use error::HandledError;
+pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};
 pub use listeners::{Listeners, Phase, panics};
+pub use sql::{SqlQueryFinished, SqlQueryStarted};
 
 /// A kind of fact that integrations dispatch and products listen to.
 ///

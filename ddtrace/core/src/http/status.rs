@@ -42,6 +42,13 @@ impl ErrorStatuses {
         (Self { ranges }, errors)
     }
 
+    /// A set of ranges, each from its first to its last status.
+    pub fn from_ranges(ranges: &[(u16, u16)]) -> Self {
+        Self {
+            ranges: ranges.to_vec(),
+        }
+    }
+
     /// Whether a response with this status is an error.
     pub fn contains(&self, status: u16) -> bool {
         self.ranges

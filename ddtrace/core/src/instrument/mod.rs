@@ -2,9 +2,13 @@
 
 #[doc(hidden)]
 pub mod capture;
+mod http;
+mod integration;
 mod registry;
 mod sites;
 
+pub use http::{HttpRules, ServerRequest};
+pub use integration::{Enabled, Settings};
 pub use inventory;
 pub use linkme;
 pub use registry::{Integration, Linked, Product, linked, start};

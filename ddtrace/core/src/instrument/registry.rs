@@ -53,6 +53,8 @@
 
 use std::panic::catch_unwind;
 
+use crate::diagnostics;
+
 /// A library that this program can be watched through.
 #[derive(Clone, Copy, Debug)]
 pub struct Integration {
@@ -162,7 +164,9 @@ pub fn start(is_enabled: impl Fn(&str) -> bool) {
 
 fn guarded(name: &str, start: fn()) {
     if catch_unwind(start).is_err() {
-        eprintln!("ddtrace: {name} panicked while it was started and is left out");
+        diagnostics::error(format_args!(
+            "{name} panicked while it was started and is left out"
+        ));
     }
 }
 

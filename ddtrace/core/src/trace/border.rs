@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::id::{SpanId, TraceId};
+use super::id::{SpanContextId, SpanId, TraceId};
 use super::local;
 use super::open::flags;
 use super::segment::Segment;
 use super::service;
+use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
     Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
@@ -107,4 +108,17 @@ pub fn active_ids() -> Option<(TraceId, SpanId, Option<SamplingPriority>)> {
         Some((segment.trace_id, SpanId::new(id), segment.priority()))
     })
     .flatten()
+}
+
+/// The W3C `traceparent` of a carried context, for what is no carrier: a comment in a statement. Decides about the trace.
+pub(crate) fn traceparent(context: &Context) -> Option<String> {
+    let segment = &context.place()?.segment;
+    let sampled = u8::from(decide(segment).is_kept());
+    let SpanContextId { trace_id, span_id } = context.id()?;
+    Some(format!("00-{trace_id}-{span_id:016x}-{sampled:02x}"))
+}
+
+/// The configuration of the tracer that the calling thread works for.
+pub(crate) fn current_config() -> Option<Arc<Config>> {
+    local::with_current(|local| local.tracer().map(|tracer| Arc::clone(&tracer.config))).flatten()
 }

@@ -36,6 +36,7 @@ pub(crate) mod tracer;
 pub(crate) mod write;
 
 pub use border::{active_ids, extract, inject, inject_context};
+pub(crate) use border::{current_config, traceparent};
 pub use context::{Attached, Context};
 #[doc(hidden)]
 pub use failure::Failure;

@@ -1,0 +1,240 @@
+//! What spans of HTTP servers and clients say, by the user's settings.
+//!
+//! [`crate::http`] has the rules one by one; here they are set up from a configuration, and applied to a span, the same
+//! way for every library. An integration gets them with [`Enabled::http`](super::Enabled::http).
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{HOST, REFERER, USER_AGENT};
+use http::uri::Scheme;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+use crate::config::{Config, QueryObfuscation};
+use crate::http::{
+    ClientIp, ErrorStatuses, HeaderTags, QueryTagging, UrlParts, hostname, sanitize_url,
+};
+use crate::trace::{Span, Tag, Value};
+
+/// The settings about HTTP, ready for use.
+#[derive(Debug)]
+pub struct HttpRules {
+    errors: ErrorStatuses,
+    server_query: QueryTagging,
+    client_query: QueryTagging,
+    header_tags: HeaderTags,
+    /// Nothing if addresses are not to be recorded.
+    client_ip: Option<ClientIp>,
+}
+
+/// A request that a server has received, by the types that most of them have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerRequest<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target as it stood in the request: mostly a path and a query.
+    pub uri: &'a Uri,
+    /// The version of the protocol.
+    pub version: Version,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// Who holds the other end of the connection.
+    pub peer: Option<SocketAddr>,
+}
+
+impl HttpRules {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut header_tags = HeaderTags::default();
+        for (header, tag) in &config.header_tags {
+            header_tags.add(header, tag);
+        }
+        Self {
+            errors: ErrorStatuses::from_ranges(&config.http_server_error_statuses),
+            server_query: query_tagging(
+                config.http_server_tag_query_string,
+                &config.query_obfuscation,
+            ),
+            client_query: query_tagging(
+                config.http_client_tag_query_string,
+                &config.query_obfuscation,
+            ),
+            header_tags,
+            client_ip: config
+                .client_ip_enabled
+                .then(|| ClientIp::new(config.client_ip_header.as_deref())),
+        }
+    }
+
+    /// Writes what a server knows before it answers. Gives the client's address, if addresses are recorded.
+    pub fn tag_server_request(
+        &self,
+        span: &mut Span,
+        request: ServerRequest<'_>,
+    ) -> Option<IpAddr> {
+        let ServerRequest {
+            method,
+            uri,
+            version,
+            headers,
+            peer,
+        } = request;
+        let host = uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(|| text(headers, &HOST));
+        let url = UrlParts {
+            scheme: uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()),
+            host: host.unwrap_or_default(),
+            path: uri.path(),
+            query: uri.query(),
+        };
+        let url = url.to_tag(&self.server_query);
+        span.set_tags(&[
+            Tag {
+                key: "http.method",
+                value: Value::Text(method.as_str()),
+            },
+            Tag {
+                key: "http.url",
+                value: Value::Text(&url),
+            },
+            Tag {
+                key: "http.version",
+                value: version_number(version),
+            },
+            Tag {
+                key: "http.useragent",
+                value: text(headers, &USER_AGENT).map_or(Value::Absent, Value::Text),
+            },
+            Tag {
+                key: "http.referrer_hostname",
+                value: text(headers, &REFERER)
+                    .and_then(hostname)
+                    .map_or(Value::Absent, Value::Text),
+            },
+        ]);
+        self.header_tags
+            .of_request(headers, |tag, value| span.set_tag(tag.to_owned(), value));
+        let client_ip = self.client_ip.as_ref()?;
+        let peer = peer.map(|peer| peer.ip());
+        if let Some(peer) = peer {
+            span.set_tag("network.client.ip", peer.to_string());
+        }
+        let client = client_ip.find(headers, peer)?;
+        span.set_tag("http.client_ip", client.to_string());
+        Some(client)
+    }
+
+    /// Writes what a client knows before it sends; `url` is absolute.
+    pub fn tag_client_request(
+        &self,
+        span: &mut Span,
+        method: &Method,
+        url: &str,
+        headers: &HeaderMap,
+    ) {
+        let port = port(url);
+        let host = hostname(url).map_or(Value::Absent, Value::Text);
+        let url = sanitize_url(url, &self.client_query);
+        span.set_tags(&[
+            Tag {
+                key: "http.method",
+                value: Value::Text(method.as_str()),
+            },
+            Tag {
+                key: "http.url",
+                value: Value::Text(&url),
+            },
+            Tag {
+                key: "out.host",
+                value: host,
+            },
+            Tag {
+                key: "server.address",
+                value: host,
+            },
+            Tag {
+                key: "network.destination.port",
+                value: port.map_or(Value::Absent, |port| Value::Number(port.into())),
+            },
+        ]);
+        self.header_tags
+            .of_request(headers, |tag, value| span.set_tag(tag.to_owned(), value));
+    }
+
+    /// Writes what the head of a response says, for servers and clients alike; some statuses mark the span as failed.
+    pub fn tag_response(&self, span: &mut Span, status: StatusCode, headers: &HeaderMap) {
+        span.set_tags(&[Tag {
+            key: "http.status_code",
+            value: Value::Text(status.as_str()),
+        }]);
+        if self.errors.contains(status.as_u16()) {
+            span.set_error_flag(true);
+        }
+        self.header_tags
+            .of_response(headers, |tag, value| span.set_tag(tag.to_owned(), value));
+    }
+}
+
+fn query_tagging(is_on: bool, obfuscation: &QueryObfuscation) -> QueryTagging {
+    let expression = match obfuscation {
+        QueryObfuscation::BuiltIn => None,
+        QueryObfuscation::Pattern(pattern) => Some(pattern.as_str()),
+        QueryObfuscation::Off => Some(""),
+        QueryObfuscation::Invalid => return QueryTagging::new(false, None).0,
+    };
+    // A pattern that is invalid after all switches queries off; who read the setting has said so already.
+    QueryTagging::new(is_on, expression).0
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn version_number(version: Version) -> Value<'static> {
+    Value::Static(match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => return Value::Absent,
+    })
+}
+
+/// The port of a URL, or its scheme's.
+fn port(url: &str) -> Option<u16> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let after_host = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    match after_host.rsplit_once(':') {
+        Some((_, port)) => port.parse().ok(),
+        None if scheme.eq_ignore_ascii_case("http") => Some(80),
+        None if scheme.eq_ignore_ascii_case("https") => Some(443),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_the_urls_or_the_schemes() {
+        let cases = [
+            ("http://h/p", Some(80)),
+            ("https://h?x", Some(443)),
+            ("http://u:p@h:8126/p:1", Some(8126)),
+            ("http://[::1]:9/", Some(9)),
+            ("http://[::1]/", Some(80)),
+            ("http://h:x/", None),
+            ("ftp://h/", None),
+            ("/p", None),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(port(url), expected, "{url}");
+        }
+    }
+}
