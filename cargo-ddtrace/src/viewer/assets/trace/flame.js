@@ -24,7 +24,7 @@ export function timeOrder(trace) {
   for (let row = 0; row < trace.n; row++) {
     const parent = trace.parent[row];
     let lane = parent < 0 ? 0 : boxes[parent].lane + 1;
-    while ((ends[lane] ?? -1) > trace.offset[row] + 1) lane += 1;
+    while ((ends[lane] ?? 0) > trace.offset[row]) lane += 1;
     ends[lane] = trace.end[row];
     boxes.push({ x: trace.offset[row], width: trace.end[row] - trace.offset[row], lane, row, parent, count: 1, time: trace.length[row], error: (trace.flags[row] & FLAG.error) !== 0 });
   }
