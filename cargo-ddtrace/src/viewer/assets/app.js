@@ -23,6 +23,7 @@ const PAGES = [
 /** Pages that are reached from others; `under` is what the rail marks. */
 const INNER = [
   { pattern: /^\/trace\/([^/]+)$/, under: "/", title: "Trace", load: () => import("./pages/trace.js") },
+  { pattern: /^\/(compare)$/, under: "/", title: "Compare", load: () => import("./pages/compare.js") },
   { pattern: /^\/requests\/(\d+)$/, under: "/requests", title: "Request", load: () => import("./pages/request.js") },
 ];
 

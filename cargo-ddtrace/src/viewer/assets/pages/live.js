@@ -1,5 +1,6 @@
 /** Live (`/live`): a tail of what comes in, root spans, errors and problems, newest last. */
 
+import { get } from "../data/api.js";
 import { register, serviceClass } from "../data/colours.js";
 import { clock, duration } from "../data/format.js";
 import * as stream from "../data/stream.js";
@@ -47,12 +48,16 @@ export function open(main, first) {
     if (all.length > KEPT) for (const old of all.splice(0, all.length - KEPT)) known.delete(old.key);
   }
 
+  function take(traces) {
+    register(traces.flatMap((trace) => trace.services));
+    for (const trace of [...traces].sort((a, b) => (a.start < b.start ? -1 : 1))) {
+      add({ kind: trace.errors > 0 ? "errors" : "traces", key: trace.id, time: trace.start, service: trace.root.service, text: `${trace.root.method} ${trace.root.resource} ${trace.root.status} ${trace.root.name}`, trace });
+    }
+  }
+
   const stops = [
     stream.on("traces", ({ traces }) => {
-      register(traces.flatMap((trace) => trace.services));
-      for (const trace of [...traces].sort((a, b) => (a.start < b.start ? -1 : 1))) {
-        add({ kind: trace.errors > 0 ? "errors" : "traces", key: trace.id, time: trace.start, service: trace.root.service, text: `${trace.root.method} ${trace.root.resource} ${trace.root.status} ${trace.root.name}`, trace });
-      }
+      take(traces);
       draw();
     }),
     stream.on("problems", ({ groups }) => {
@@ -75,6 +80,15 @@ export function open(main, first) {
     { key: "End", label: "Newest", run: () => bottom() },
   ]);
   draw();
+  // What came last is there to begin with, so that the page says something at once.
+  get("/api/traces", { limit: 50 }).then(({ traces }) => {
+    const late = all.splice(0);
+    known.clear();
+    take(traces);
+    for (const entry of late) add(entry);
+    draw();
+    bottom();
+  }, () => {});
 
   function bottom() {
     list.node.scrollTop = list.node.scrollHeight;
@@ -93,7 +107,7 @@ export function open(main, first) {
       const seen = frame.currentStatus()?.counts?.traces ?? 0;
       fill(nothing, empty({
         icon: "live", title: all.length > 0 ? "Nothing matches" : "Waiting",
-        text: all.length > 0 ? "Lines have come, but none of the chosen kinds with this text." : "Every trace, error and problem appears here as it comes in, from the moment this page is open.",
+        text: all.length > 0 ? "Lines have come, but none of the chosen kinds with this text." : "Every trace, error and problem appears here as it comes in.",
         reasons: all.length > 0 ? [] : reasonsForNoTraces(frame.currentStatus()),
         snippets: seen > 0 ? [] : ["cargo ddtrace run --example shop"],
       }));

@@ -106,6 +106,7 @@ export function open(main, first) {
         el("a", { class: "button plain", href: "/", "aria-label": "All traces" }, icon("back")),
         el("h1", { class: "trace-title", title: root.resource }, badge.service(root.service), badge.resource(root), badge.status(root.status)),
         el("span", { class: "grow" }), newer, tabs,
+        el("a", { class: "button", href: route.address("/", { with: trace.id }) }, "Compare"),
         el("button", { class: "button", type: "button", onclick: () => copy(location.href, "Address copied") }, icon("link"), "Link"),
         el("a", { class: "button", href: `/api/traces/${trace.id}/export`, download: `trace-${trace.id}.json` }, "Export")),
       el("div", { class: "trace-facts" },

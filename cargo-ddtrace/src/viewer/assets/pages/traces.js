@@ -44,6 +44,7 @@ export function open(main, first) {
   const errorsOnly = el("button", { class: "button", type: "button", "aria-pressed": "false", onclick: () => route.change({ error: query.get("error") ? null : "true" }, { push: true }) }, icon("error"), "Errors");
   const least = el("select", { class: "field", "aria-label": "Duration", onchange: () => route.change({ min: least.value }, { push: true }) },
     [["", "Any duration"], ["1", "≥ 1 ms"], ["10", "≥ 10 ms"], ["100", "≥ 100 ms"], ["500", "≥ 500 ms"], ["1000", "≥ 1 s"], ["5000", "≥ 5 s"]].map(([value, text]) => el("option", { value }, text)));
+  const grouped = el("button", { class: "button", type: "button", title: "Group by resource", onclick: () => route.change({ group: query.get("group") ? null : "1" }, { push: true }) }, icon("repeat"), "Group");
   const pause = pauseButton();
   const summary = el("p", { class: "counts", "aria-live": "polite" });
   const figures = el("dl", { class: "figures" });
@@ -52,6 +53,7 @@ export function open(main, first) {
   const newer = el("button", { class: "button main newer", type: "button", hidden: true, onclick: showNewer });
   const problem = el("div", { class: "note error", role: "alert", hidden: true });
   const sampled = el("div", { class: "note warn", hidden: true });
+  const comparing = el("div", { class: "note", hidden: true }, "Choose the trace to compare with.", el("button", { class: "button", type: "button", onclick: () => route.change({ with: null }) }, "Cancel"));
   const head = el("div", { class: "grid-head trace-columns", "aria-hidden": "true" },
     ["Time", "Service", "Resource", "Duration", "Spans", "Services", ""].map((text, index) => el("span", { class: [3, 4].includes(index) ? "number" : "" }, text)));
   const list = grid({ label: "Traces", height: HEIGHT, render, openOnClick: true, onOpen, onEnd: loadMore });
@@ -59,8 +61,8 @@ export function open(main, first) {
   const nothing = el("div", { class: "scroll", hidden: true });
 
   fill(main,
-    el("div", { class: "bar" }, el("h1", null, "Traces"), search.node, services, least, errorsOnly, pause.node),
-    problem, sampled,
+    el("div", { class: "bar" }, el("h1", null, "Traces"), search.node, services, least, errorsOnly, grouped, pause.node),
+    problem, sampled, comparing,
     el("div", { class: "overview" }, el("div", { class: "overview-text" }, summary, range, el("span", { class: "grow" }), figures), chart.node),
     body, nothing);
 
@@ -81,6 +83,7 @@ export function open(main, first) {
     { key: "k", label: "Previous trace", run: (event) => list.key(event) },
     { key: "Enter", label: "Open the trace", run: (event) => list.key(event) },
     { key: "e", label: "Errors only", run: () => errorsOnly.click() },
+    { key: "x", label: "Compare with another", run: () => { if (list.active >= 0) route.change({ with: traces[list.active].id }); } },
     { key: "ArrowDown", label: "", run: (event) => list.key(event) },
     { key: "ArrowUp", label: "", run: (event) => list.key(event) },
   ]);
@@ -170,11 +173,19 @@ export function open(main, first) {
     fill(figures, none || !times ? null : [["p50", times.p50], ["p95", times.p95], ["p99", times.p99]].map(([name, value]) =>
       el("div", null, el("dt", null, name), el("dd", null, duration(value)))));
     chart.show(none ? null : answer.timeline);
-    body.hidden = none;
-    nothing.hidden = !none;
+    const groups = !none && query.get("group") === "1";
+    body.hidden = none || groups;
+    nothing.hidden = !none && !groups;
     if (none) showEmpty();
+    else if (groups) showGroups();
     range.hidden = !query.get("from");
     if (query.get("from")) fill(range, icon("close"), `${clock(query.get("from"))} – ${clock(query.get("to"))}`);
+  }
+
+  async function showGroups() {
+    const { groups } = await import("../parts/groups.js");
+    const node = await groups(filters(query));
+    if (query.get("group")) fill(nothing, node);
   }
 
   async function showEmpty() {
@@ -211,6 +222,8 @@ export function open(main, first) {
   function showFilters() {
     search.set(query.get("q") ?? "");
     set(errorsOnly, { "aria-pressed": query.get("error") ? "true" : "false" });
+    set(grouped, { "aria-pressed": query.get("group") ? "true" : "false" });
+    comparing.hidden = !query.get("with");
     least.value = query.get("min") ?? "";
     const status = frame.currentStatus();
     if (status) showStatus(status);
@@ -219,7 +232,8 @@ export function open(main, first) {
   function onOpen(index, event) {
     const trace = traces[index];
     if (!trace || trace.evicted) return;
-    const address = route.address(`/trace/${trace.id}`, { find: query.get("q") });
+    const other = query.get("with");
+    const address = other ? route.address("/compare", { a: other, b: trace.id }) : route.address(`/trace/${trace.id}`, { find: query.get("q") });
     if (event instanceof MouseEvent && (event.ctrlKey || event.metaKey)) window.open(address);
     else route.go(address);
   }
@@ -251,11 +265,14 @@ export function open(main, first) {
 
   return {
     update(next) {
+      // Marking a trace for comparison changes nothing in the list.
+      const same = [...Object.keys(FILTERS), "group"].every((name) => query.get(name) === next.query.get(name));
       query = next.query;
+      showFilters();
+      if (same) return true;
       traces = [];
       list.forget();
       list.node.scrollTop = 0;
-      showFilters();
       load();
       return true;
     },
