@@ -1,0 +1,71 @@
+/**
+ * Where the page begins: the frame once, then one page after another as the address changes. A
+ * page is a module with `open(main, route)`; it is loaded when it is first needed, so that the
+ * first view stays small. `open` answers `{update(route), close()}`: `update` may refuse by
+ * answering false, and then the page is opened anew.
+ */
+
+import * as stream from "./data/stream.js";
+import { el, fill } from "./page/dom.js";
+import * as frame from "./page/frame.js";
+import * as keyboard from "./page/keyboard.js";
+import * as route from "./page/route.js";
+
+/** The rail, in its order. Later products add their line here and their module in `pages/`. */
+const PAGES = [
+  { path: "/", title: "Traces", icon: "traces", letter: "t", load: () => import("./pages/traces.js") },
+  { path: "/map", title: "Service map", icon: "map", letter: "m", load: () => import("./pages/map.js") },
+  { path: "/live", title: "Live", icon: "live", letter: "l", load: () => import("./pages/live.js") },
+  { path: "/problems", title: "Problems", icon: "problems", letter: "p", load: () => import("./pages/problems.js") },
+  { path: "/requests", title: "Requests", icon: "requests", letter: "r", load: () => import("./pages/requests.js") },
+];
+
+/** Pages that are reached from others; `under` is what the rail marks. */
+const INNER = [
+  { pattern: /^\/trace\/([^/]+)$/, under: "/", title: "Trace", load: () => import("./pages/trace.js") },
+  { pattern: /^\/(compare)$/, under: "/", title: "Compare", load: () => import("./pages/compare.js") },
+  { pattern: /^\/requests\/(\d+)$/, under: "/requests", title: "Request", load: () => import("./pages/request.js") },
+];
+
+const { main, mark } = frame.build(PAGES);
+let open = null;
+let turn = 0;
+
+function find(path) {
+  const page = PAGES.find((candidate) => candidate.path === path);
+  if (page) return { page, under: page.path, argument: "" };
+  for (const inner of INNER) {
+    const match = inner.pattern.exec(path);
+    if (match) return { page: inner, under: inner.under, argument: decodeURIComponent(match[1]) };
+  }
+  return null;
+}
+
+async function show(target) {
+  const found = find(target.path);
+  if (open && found && open.page === found.page && open.view.update?.({ ...target, argument: found.argument }) !== false) return;
+  const mine = ++turn;
+  open?.view.close?.();
+  open = null;
+  keyboard.pageKeys([]);
+  mark(found?.under ?? "");
+  if (!found) {
+    document.title = "Not found · ddtrace";
+    fill(main, el("div", { class: "empty" }, el("h2", null, "There is no such page"), el("p", null, "The address may come from another version."), el("a", { href: "/" }, "All traces")));
+    return;
+  }
+  document.title = `${found.page.title} · ddtrace`;
+  try {
+    const module = await found.page.load();
+    if (mine !== turn) return;
+    fill(main);
+    open = { page: found.page, view: module.open(main, { ...target, argument: found.argument }) };
+  } catch (error) {
+    console.error(error);
+    fill(main, el("div", { class: "empty", role: "alert" }, el("h2", null, "This page could not be drawn"), el("p", null, String(error))));
+  }
+}
+
+route.listen(show);
+stream.start();
+show(route.current());
