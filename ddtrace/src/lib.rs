@@ -56,7 +56,7 @@ pub use ddtrace_core::trace::{
     SpanRef, Tag, TagValue, TraceId, Value, active_ids, carry, carry_fn, current_root_span,
     current_span, extract, inject, inject_context, instrument,
 };
-pub use ddtrace_core::worker::{Builder, Guard, flush, flush_within};
+pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
 
 /// Starts the tracer with what the environment and the stable configuration files say.
