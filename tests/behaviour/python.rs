@@ -2,8 +2,8 @@
 
 use ddtrace::sampling::SamplingPriority;
 use ddtrace::test_support::Recorder;
-use ddtrace::trace::Site;
 use ddtrace::{Span, TraceId};
+use ddtrace_core::trace::Site;
 use ddtrace_tests::process::Process;
 use ddtrace_tests::service;
 use serde_json::{Value, json};

@@ -34,6 +34,20 @@ pub enum Weather {
     Endless,
 }
 
+impl Weather {
+    /// Whether the agent says that it took the payload, whatever happens after the status.
+    pub fn accepts(self) -> bool {
+        matches!(
+            self,
+            Weather::Fair
+                | Weather::Says(_)
+                | Weather::Drips
+                | Weather::Endless
+                | Weather::ClosesMidAnswer
+        )
+    }
+}
+
 /// A request for a traces endpoint that was read to its end.
 #[derive(Clone, Debug)]
 pub struct Received {
@@ -127,12 +141,10 @@ impl Agent {
         self.lock().begun
     }
 
-    /// The chunks that were taken: those of requests in fair weather.
+    /// The chunks that were taken, as the status of the answer said.
     pub fn chunks(&self) -> Vec<Vec<Span>> {
         let received = self.received();
-        let fair = received
-            .iter()
-            .filter(|request| request.weather == Weather::Fair);
+        let fair = received.iter().filter(|request| request.weather.accepts());
         fair.flat_map(|request| payload::chunks(&request.body).expect("a v0.4 payload"))
             .collect()
     }
