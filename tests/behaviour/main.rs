@@ -5,3 +5,4 @@ mod dependencies;
 mod program;
 mod python;
 mod sending;
+mod test_agent;

@@ -22,30 +22,24 @@ impl TestAgent {
     #[track_caller]
     pub fn start() -> Option<TestAgent> {
         let program = service::named("DDAPM_TEST_AGENT")?;
+        let mut last = None;
         // Somebody else may take a port between the question and the start.
         for _ in 0..5 {
             let [port, otlp_http, otlp_grpc] = free_ports();
             let mut command = Command::new(&program);
-            command.args([
-                "--host",
-                "127.0.0.1",
-                "--enabled-checks",
-                CHECKS,
-                "--log-level",
-                "ERROR",
-            ]);
-            command.args(["--pool-trace-check-failures", "true"]);
-            command.args(["--port", &port.to_string()]);
-            command.args([
-                "--otlp-http-port",
-                &otlp_http.to_string(),
-                "--otlp-grpc-port",
-                &otlp_grpc.to_string(),
-            ]);
-            command.args([
-                "--snapshot-dir",
-                &std::env::temp_dir().display().to_string(),
-            ]);
+            let option = |name: &str, value: &dyn std::fmt::Display| {
+                [format!("--{name}"), value.to_string()]
+            };
+            command
+                // The option of the same name fails on any value.
+                .env("ENABLED_CHECKS", CHECKS)
+                .args(option("host", &"127.0.0.1"))
+                .args(option("log-level", &"ERROR"))
+                .args(option("pool-trace-check-failures", &"true"))
+                .args(option("port", &port))
+                .args(option("otlp-http-port", &otlp_http))
+                .args(option("otlp-grpc-port", &otlp_grpc))
+                .args(option("snapshot-dir", &std::env::temp_dir().display()));
             let mut process = Process::start(&mut command);
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let up = wait::until("the test agent answers", || {
@@ -57,8 +51,9 @@ impl TestAgent {
             if up {
                 return Some(TestAgent { process, address });
             }
+            last = Some(process.end());
         }
-        panic!("the test agent found no free port five times");
+        panic!("the test agent did not start: {last:#?}");
     }
 
     /// The value of `DD_TRACE_AGENT_URL`.
