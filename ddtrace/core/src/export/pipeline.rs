@@ -109,7 +109,7 @@ impl Pipeline {
             round.dropped_spans += dropped_spans;
         });
         let limit = (QUEUED_BYTES / queues.max(1)).max(LEAST_QUEUED_BYTES);
-        tracer.for_each_outbox(|outbox| outbox.set_limit(limit));
+        tracer.limit_outboxes(limit);
         round
     }
 

@@ -141,7 +141,7 @@ impl TracerCore {
         outbox
     }
 
-    /// Runs `visit` on every thread's queue, and forgets those whose thread has ended.
+    /// Collects from every thread's queue with `visit`, and forgets those whose thread has ended.
     pub(crate) fn for_each_outbox(&self, mut visit: impl FnMut(&Outbox)) {
         let all: Vec<_> = {
             let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,6 +154,13 @@ impl TracerCore {
             visit(outbox);
         }
         visit(&self.shared);
+    }
+
+    /// Shares the budget of waiting bytes out. Forgets no queue: what an ended thread left is still to be collected.
+    pub(crate) fn limit_outboxes(&self, bytes: usize) {
+        let outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        outboxes.iter().for_each(|outbox| outbox.set_limit(bytes));
+        self.shared.set_limit(bytes);
     }
 
     /// Hands a chunk over from a thread without a queue of its own.

@@ -11,14 +11,14 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
-use super::Command;
 use super::keep_rate::KeepRate;
 use super::options::{Options, Output, SharedWriter};
 use super::writer::Writer;
+use super::{Command, counts};
 use crate::diagnostics;
 use crate::export::agent::Deadline;
 use crate::export::pipeline::{Pipeline, Round, Sink};
-use crate::export::{FinishedSpan, Format, JsonLines, PayloadBuilder};
+use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -99,6 +99,8 @@ struct AgentTarget {
     writer: Writer,
     largest: usize,
     too_big: u64,
+    /// Spans of the chunk in hand.
+    in_chunk: u64,
 }
 
 impl Collector {
@@ -114,6 +116,7 @@ impl Collector {
                     writer,
                     largest: config.max_payload_size,
                     too_big: 0,
+                    in_chunk: 0,
                 })
             }
             Output::JsonLines(to) => Target::Lines(JsonLines::new(to.clone())),
@@ -132,7 +135,15 @@ impl Collector {
     fn round(&mut self) -> bool {
         let round = match &mut self.target {
             Target::Agent(target) => self.pipeline.run(target),
-            Target::Lines(lines) => self.pipeline.run(lines),
+            Target::Lines(lines) => {
+                let before = lines.counts();
+                let round = self.pipeline.run(lines);
+                let after = lines.counts();
+                counts::sent(round.chunks, after.spans - before.spans);
+                let lost = |counts: LineCounts| counts.failed + counts.too_long;
+                counts::dropped(0, lost(after) - lost(before));
+                round
+            }
         };
         self.count(round);
         round.chunks > 0
@@ -146,6 +157,7 @@ impl Collector {
             ..
         } = round;
         let mut dropped = dropped_chunks;
+        counts::dropped(dropped_chunks, dropped_spans);
         if dropped_chunks > 0 {
             diagnostics::error(format_args!(
                 "{dropped_chunks} traces with {dropped_spans} spans were dropped: they came faster than they could be encoded"
@@ -229,11 +241,13 @@ impl AgentTarget {
 
 impl Sink for AgentTarget {
     fn begin_chunk(&mut self) {
+        self.in_chunk = 0;
         self.payload.begin_chunk();
     }
 
     #[inline]
     fn push(&mut self, span: &FinishedSpan<'_>) {
+        self.in_chunk += 1;
         self.payload.push(span);
     }
 
@@ -242,6 +256,7 @@ impl Sink for AgentTarget {
         if size > self.largest {
             self.payload.undo_chunk();
             self.too_big += 1;
+            counts::dropped(1, self.in_chunk);
         } else if self.is_full() {
             self.send();
         }

@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod collector;
+mod counts;
 mod keep_rate;
 mod options;
 mod writer;
@@ -29,6 +30,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+pub use counts::{Counts, counts};
 pub use options::Builder;
 
 use crate::diagnostics;
@@ -229,6 +231,7 @@ pub(crate) fn revive() {
         // Another thread of the child is at it.
         return;
     }
+    counts::reset();
     if let Some(running) = start(Arc::clone(&before.options), "fork") {
         RUNNING.store(Some(Arc::clone(&running)));
         tracer::install_revived(Arc::clone(&running.tracer));

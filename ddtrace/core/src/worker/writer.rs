@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::collector::first_format;
+use super::counts;
 use crate::config::ApiVersion;
 use crate::diagnostics;
 use crate::export::agent::{
@@ -101,6 +102,7 @@ impl Writer {
             self.state
                 .dropped
                 .fetch_add(payload.chunks as u64, Ordering::Relaxed);
+            counts::dropped(payload.chunks as u64, payload.spans as u64);
             let (chunks, limit) = (payload.chunks, self.limit);
             diagnostics::error(format_args!(
                 "{chunks} traces were dropped: {limit} bytes wait to be sent already, the agent is slow or away"
@@ -147,6 +149,7 @@ async fn send(
             Format::V05 => ApiVersion::V05,
         };
         let size = payload.body.len();
+        let (traces, spans) = (payload.chunks as u64, payload.spans as u64);
         let payload = TracePayload {
             version,
             chunks: payload.chunks,
@@ -155,6 +158,7 @@ async fn send(
         };
         match sender.send(&payload).await {
             Outcome::Accepted(accepted) => {
+                counts::sent(traces, spans);
                 let agent_rates = tracer.sampler.agent_rates();
                 match &accepted.rates {
                     Some(rates) => {
@@ -169,14 +173,12 @@ async fn send(
             }
             Outcome::UnsupportedVersion => {
                 state.fell_back.store(true, Ordering::Relaxed);
-                state
-                    .dropped
-                    .fetch_add(payload.chunks as u64, Ordering::Relaxed);
+                state.dropped.fetch_add(traces, Ordering::Relaxed);
+                counts::dropped(traces, spans);
             }
             Outcome::Rejected { .. } | Outcome::Failed { .. } => {
-                state
-                    .dropped
-                    .fetch_add(payload.chunks as u64, Ordering::Relaxed);
+                state.dropped.fetch_add(traces, Ordering::Relaxed);
+                counts::dropped(traces, spans);
             }
         }
         state.queued.fetch_sub(size, Ordering::Relaxed);

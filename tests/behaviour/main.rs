@@ -1,0 +1,8 @@
+//! Behaviour across crates, against real peers: one module per subject.
+
+mod bad_weather;
+mod dependencies;
+mod program;
+mod python;
+mod sending;
+mod test_agent;

@@ -1,0 +1,58 @@
+//! Programs that have to be processes of their own, one subcommand each.
+//!
+//! They take their settings from the environment as a user's program does, and end with a line of JSON: what they made,
+//! and what the tracer says became of it.
+
+mod failing;
+mod fork;
+mod runtimes;
+mod sending;
+mod snapshot;
+mod threads;
+
+use serde_json::json;
+
+/// Writes the last line: how many spans were finished, and what became of them.
+fn report(made: u64) {
+    report_with(made, json!({}));
+}
+
+/// The same with more to say.
+fn report_with(made: u64, more: serde_json::Value) {
+    let counts = ddtrace::counts();
+    let line = json!({
+        "made": made,
+        "sent": counts.sent_spans,
+        "sent_traces": counts.sent_traces,
+        "dropped": counts.dropped_spans,
+        "more": more,
+    });
+    println!("{line}");
+}
+
+/// The number that an argument gives.
+fn number(arguments: &[String], at: usize) -> u64 {
+    let text = arguments
+        .get(at)
+        .unwrap_or_else(|| panic!("argument {at} is missing: {arguments:?}"));
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map_or("", String::as_str) {
+        "snapshot" => snapshot::run(),
+        "steady" => sending::steady(),
+        "flood" => sending::flood(number(&arguments, 1), number(&arguments, 2)),
+        "large" => sending::large(number(&arguments, 1)),
+        "million" => sending::million(),
+        "exit" => sending::exit(),
+        "threads" => threads::run(number(&arguments, 1)),
+        "fork" => fork::run(),
+        "failing" => failing::run(),
+        "dropped-futures" => failing::dropped_futures(),
+        "runtime" => runtimes::run(&arguments[1]),
+        other => panic!("there is no program {other:?}"),
+    }
+}

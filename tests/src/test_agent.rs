@@ -1,0 +1,142 @@
+//! `ddapm-test-agent`, with all of its checks on.
+
+use crate::http::{self, Response};
+use crate::process::Process;
+use crate::{service, wait};
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+
+/// Every check that version 1.69.1 has.
+const CHECKS: &str = "trace_count_header,meta_tracer_version_header,trace_content_length,trace_stall,\
+    trace_peer_service,meta_events_is_valid_json,trace_dd_service";
+
+/// A test agent on a free loopback port, for one test.
+pub struct TestAgent {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl TestAgent {
+    /// Starts one; `None` if it is not installed and need not be.
+    #[track_caller]
+    pub fn start() -> Option<TestAgent> {
+        let program = service::named("DDAPM_TEST_AGENT")?;
+        let mut last = None;
+        // Somebody else may take a port between the question and the start.
+        for _ in 0..5 {
+            let [port, otlp_http, otlp_grpc] = free_ports();
+            let mut command = Command::new(&program);
+            let option = |name: &str, value: &dyn std::fmt::Display| {
+                [format!("--{name}"), value.to_string()]
+            };
+            command
+                // The option of the same name fails on any value.
+                .env("ENABLED_CHECKS", CHECKS)
+                .args(option("host", &"127.0.0.1"))
+                .args(option("log-level", &"ERROR"))
+                .args(option("pool-trace-check-failures", &"true"))
+                .args(option("port", &port))
+                .args(option("otlp-http-port", &otlp_http))
+                .args(option("otlp-grpc-port", &otlp_grpc))
+                .args(option("snapshot-dir", &std::env::temp_dir().display()));
+            let mut process = Process::start(&mut command);
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let up = wait::until("the test agent answers", || {
+                match http::get(address, "/info") {
+                    Ok(response) if response.status == 200 => Some(true),
+                    _ => (!process.runs()).then_some(false),
+                }
+            });
+            if up {
+                return Some(TestAgent { process, address });
+            }
+            last = Some(process.end());
+        }
+        panic!("the test agent did not start: {last:#?}");
+    }
+
+    /// The value of `DD_TRACE_AGENT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All traces that it took, decoded by it: a list of lists of spans.
+    #[track_caller]
+    pub fn traces(&self) -> Vec<Vec<Value>> {
+        let traces = self.get("/test/session/traces").json();
+        serde_json::from_value(traces).expect("lists of spans")
+    }
+
+    /// The requests that came in, headers included.
+    #[track_caller]
+    pub fn requests(&self) -> Vec<Value> {
+        serde_json::from_value(self.get("/test/session/requests").json())
+            .expect("a list of requests")
+    }
+
+    /// Fails the test unless every check passed on everything that came in.
+    #[track_caller]
+    pub fn assert_checks_passed(&self) {
+        let failures = self.get("/test/trace_check/failures?return_all=true");
+        assert_eq!(failures.status, 200, "{}", failures.body);
+        let summary = self.get("/test/trace_check/summary?return_all=true").json();
+        let checks = summary.as_object().expect("a check each");
+        let failed: u64 = checks
+            .values()
+            .map(|check| count(check, "Failed_Checks"))
+            .sum();
+        assert_eq!(failed, 0, "{summary:#}");
+    }
+
+    /// How often a check was applied and passed.
+    #[track_caller]
+    pub fn passed(&self, check: &str) -> u64 {
+        count(
+            &self.get("/test/trace_check/summary?return_all=true").json()[check],
+            "Passed_Checks",
+        )
+    }
+
+    /// Makes it answer trace payloads with these sampling rates, keyed as the agent does (`service:web,env:prod`).
+    #[track_caller]
+    pub fn answer_rates(&self, rates: &[(&str, f64)]) {
+        let rates: serde_json::Map<_, _> = rates
+            .iter()
+            .map(|(key, rate)| ((*key).to_owned(), (*rate).into()))
+            .collect();
+        let text = Value::Object(rates).to_string();
+        // The session holds the rates, and its start reads them from the query.
+        let query: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let response = self.get(&format!(
+            "/test/session/start?agent_sample_rate_by_service={query}"
+        ));
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.runs()
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> Response {
+        http::get(self.address, path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+}
+
+fn count(check: &Value, key: &str) -> u64 {
+    check[key].as_u64().unwrap_or(0)
+}
+
+/// Ports that were free a moment ago.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners =
+        [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
