@@ -56,8 +56,7 @@ pub use ddtrace_core::trace::{
     SpanRef, Tag, TagValue, TraceId, Value, active_ids, carry, carry_fn, current_root_span,
     current_span, extract, inject, inject_context, instrument,
 };
-<<<<<<< HEAD
-pub use ddtrace_core::worker::{Builder, Guard, flush, flush_within};
+pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
@@ -68,9 +67,6 @@ pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 
-=======
-pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
->>>>>>> proof
 pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
 
 /// Starts the tracer with what the environment and the stable configuration files say.
