@@ -74,6 +74,16 @@ impl ApiError {
         ApiError::new(StatusCode::MISDIRECTED_REQUEST, "forbidden", sentence)
     }
 
+    /// More headers than any client needs.
+    pub fn headers_too_large() -> ApiError {
+        let sentence = "the headers are over 32 KiB";
+        ApiError::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "too_large",
+            sentence,
+        )
+    }
+
     /// Too many at once.
     pub fn busy(sentence: &str) -> ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "busy", sentence)

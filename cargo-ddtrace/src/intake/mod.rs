@@ -699,6 +699,8 @@ fn short_body(bytes: &'static [u8]) -> Body {
     tokio::spawn(async move {
         // What fails here fails because the client left, which is what the fault is about.
         let _ = sender.send_data(Bytes::from_static(bytes)).await;
+        // What is not written yet would be lost with the connection.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         sender.abort(std::io::Error::other(
             "this answer breaks off, as was asked",
         ));

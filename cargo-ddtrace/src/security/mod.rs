@@ -48,6 +48,9 @@ pub struct Policy {
 pub const TOKEN_HEADER: &str = "x-ddtrace-token";
 const COOKIE: &str = "ddtrace_token";
 
+/// Bytes of headers. The connection stops at a multiple of this while it still reads; here the line is drawn.
+const HEADERS: usize = 32 << 10;
+
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                    frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
@@ -115,10 +118,17 @@ fn is_ours(path: &str) -> bool {
 }
 
 fn admit(shared: &Shared, request: &Request) -> Result<Admitted, ApiError> {
+    let headers = request.headers();
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if size > HEADERS {
+        return Err(ApiError::headers_too_large());
+    }
     let policy = shared.policy();
     let path = request.uri().path();
     let is_ours = is_ours(path);
-    let headers = request.headers();
     let is_local = request.extensions().get::<Came>() == Some(&Came::Unix);
     if !is_local {
         check_host(policy, headers, is_ours)?;

@@ -328,6 +328,10 @@ impl Kept {
 
     /// Remembers who sent; with `found`, it was a payload of traces.
     pub fn meet(&mut self, seen: Client, found: Option<&mut Findings>, now: i64) {
+        // Statistics and the like of nobody in particular introduce nobody.
+        if seen.runtime_id.is_empty() && seen.service.is_empty() && seen.language.is_empty() {
+            return;
+        }
         let same =
             |client: &Client| match (client.runtime_id.is_empty(), seen.runtime_id.is_empty()) {
                 (false, false) => client.runtime_id == seen.runtime_id,

@@ -1,0 +1,14 @@
+//! The agent from outside: started in this process or as a program, spoken to over sockets.
+
+mod api;
+mod bounds;
+mod client;
+mod faults;
+mod formats;
+mod forward;
+mod payload;
+mod rules;
+mod run;
+mod search;
+mod security;
+mod stream;
