@@ -33,17 +33,34 @@ fn text_has_contrast_on_every_page_in_both_themes() {
     for number in 0..6 {
         stage.send(feed::checkout(number, number % 2 == 1));
     }
-    feed::post(&stage.agent.address, "/v0.4/traces", "application/msgpack", b"\x91\x91\x81\xa4name", 1);
+    feed::post(
+        &stage.agent.address,
+        "/v0.4/traces",
+        "application/msgpack",
+        b"\x91\x91\x81\xa4name",
+        1,
+    );
     let trace = format!("/trace/{:032x}", 0x5001);
     let span = format!("{trace}?span={}", 0x5001 * 1000 + 5);
-    let places = [("/", "traces"), (&trace, "trace"), (&span, "span"), ("/map?node=payments", "map"), ("/problems", "problems"), ("/requests", "requests")];
+    let places = [
+        ("/", "traces"),
+        (&trace, "trace"),
+        (&span, "span"),
+        ("/map?node=payments", "map"),
+        ("/problems", "problems"),
+        ("/requests", "requests"),
+    ];
     for scheme in ["light", "dark"] {
         stage.browser.prefer(scheme, true);
         for (place, name) in places {
             stage.open(place);
-            stage.browser.wait("document.querySelector('main .row, main .map, main .problem-group') !== null");
+            stage.browser.wait(
+                "document.querySelector('main .row, main .map, main .problem-group') !== null",
+            );
             if place.contains("span=") {
-                stage.browser.wait("document.querySelector('.detail [role=tabpanel] .pairs') !== null");
+                stage
+                    .browser
+                    .wait("document.querySelector('.detail [role=tabpanel] .pairs') !== null");
             }
             let bad = stage.browser.eval(CONTRAST);
             assert_eq!(bad, serde_json::json!([]), "{place} in {scheme}");
@@ -59,7 +76,9 @@ fn the_theme_follows_the_system_until_it_is_switched() {
     let ground = "getComputedStyle(document.querySelector('main')).backgroundColor";
     stage.browser.prefer("dark", true);
     stage.open("/");
-    stage.browser.wait("document.querySelector('main .empty') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('main .empty') !== null");
     let dark = stage.browser.eval(ground);
     stage.browser.prefer("light", true);
     let light = stage.browser.eval(ground);
@@ -68,7 +87,9 @@ fn the_theme_follows_the_system_until_it_is_switched() {
     stage.browser.press(&["t", "t"]);
     assert_eq!(stage.browser.eval(ground), dark);
     stage.open("/");
-    stage.browser.wait("document.querySelector('main .empty') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('main .empty') !== null");
     assert_eq!(stage.browser.eval(ground), dark, "the choice is kept");
     stage.browser.press(&["t"]);
     assert_eq!(stage.browser.eval(ground), light);
@@ -83,10 +104,22 @@ fn everything_fits_on_a_narrow_screen() {
     }
     let trace = format!("/trace/{:032x}", 0x5001);
     let span = format!("{trace}?span={}", 0x5001 * 1000 + 5);
-    for (place, name) in [("/", "traces"), (trace.as_str(), "trace"), (&span, "span"), ("/map", "map"), ("/problems", "problems"), ("/requests", "requests"), ("/live", "live")] {
+    for (place, name) in [
+        ("/", "traces"),
+        (trace.as_str(), "trace"),
+        (&span, "span"),
+        ("/map", "map"),
+        ("/problems", "problems"),
+        ("/requests", "requests"),
+        ("/live", "live"),
+    ] {
         stage.open(place);
         stage.browser.wait("document.querySelector('main .row, main .map, main .problem-group, main .empty') !== null");
-        assert_eq!(stage.browser.eval("document.documentElement.scrollWidth"), 375, "{place} is wider than the screen");
+        assert_eq!(
+            stage.browser.eval("document.documentElement.scrollWidth"),
+            375,
+            "{place} is wider than the screen"
+        );
         let outside = stage.browser.eval(
             "[...document.querySelectorAll('main .bar :is(button, input, select, a), .rail a')].filter((node) => { const box = node.getBoundingClientRect(); \
              return box.width > 0 && (box.right > 376 || box.left < -1); }).map((node) => node.className + ' ' + node.innerText)",
@@ -96,17 +129,23 @@ fn everything_fits_on_a_narrow_screen() {
     }
     stage.open(&trace);
     stage.browser.click(".span-row");
-    stage.browser.wait("document.querySelector('.detail:not([hidden]) [role=tabpanel]') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('.detail:not([hidden]) [role=tabpanel]') !== null");
     stage.done();
 }
 
 #[test]
 fn nothing_moves_for_those_who_asked_for_less_motion() {
     let mut stage = Stage::new();
-    stage.send(vec![vec![feed::Span::new(9, 9, 0, "lonely", "work", "work")]]);
+    stage.send(vec![vec![feed::Span::new(
+        9, 9, 0, "lonely", "work", "work",
+    )]]);
     stage.browser.prefer("light", true);
     stage.open("/problems");
-    stage.browser.wait("document.querySelector('.problem-group') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('.problem-group') !== null");
     let moving = "[...document.querySelectorAll('*')].filter((node) => { const style = getComputedStyle(node); \
                   return style.transitionDuration.split(', ').some((one) => one !== '0s') || style.animationName !== 'none'; }).length";
     assert_eq!(stage.browser.eval(moving), 0);

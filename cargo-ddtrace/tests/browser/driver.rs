@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// How long anything may take; generous, as machines that run tests are busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A page, in a browser of its own with an empty profile.
-pub struct Browser {
+pub(crate) struct Browser {
     child: Child,
     commands: ChildStdin,
     messages: Receiver<Value>,
@@ -32,15 +32,15 @@ pub struct Browser {
 
 /// A node of the accessibility tree.
 #[derive(Debug, Clone)]
-pub struct Accessible {
-    pub role: String,
-    pub name: String,
-    pub properties: Value,
+pub(crate) struct Accessible {
+    pub(crate) role: String,
+    pub(crate) name: String,
+    pub(crate) properties: Value,
 }
 
 impl Browser {
     /// Starts the browser and opens an empty page of the given size.
-    pub fn start(width: u32, height: u32) -> Browser {
+    pub(crate) fn start(width: u32, height: u32) -> Browser {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let profile =
@@ -120,7 +120,7 @@ impl Browser {
     }
 
     /// Sends a command and waits for its answer; events that come meanwhile are kept.
-    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         let mut message = json!({"id": id, "method": method, "params": parameters});
@@ -192,14 +192,14 @@ impl Browser {
         }
     }
 
-    pub fn resize(&mut self, width: u32, height: u32) {
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
         let metrics =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", metrics);
     }
 
     /// What the system prefers, as pages see it: `dark` or `light`, less motion or not.
-    pub fn prefer(&mut self, scheme: &str, less_motion: bool) {
+    pub(crate) fn prefer(&mut self, scheme: &str, less_motion: bool) {
         let motion = if less_motion {
             "reduce"
         } else {
@@ -212,7 +212,7 @@ impl Browser {
     }
 
     /// Opens an address and waits until it is loaded.
-    pub fn open(&mut self, address: &str) {
+    pub(crate) fn open(&mut self, address: &str) {
         self.events
             .retain(|event| event["method"] != "Page.loadEventFired");
         let answer = self.call("Page.navigate", json!({"url": address}));
@@ -225,7 +225,7 @@ impl Browser {
     }
 
     /// The value of an expression; promises are awaited.
-    pub fn eval(&mut self, expression: &str) -> Value {
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let answer = self.call(
             "Runtime.evaluate",
             json!({"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true}),
@@ -242,7 +242,7 @@ impl Browser {
     }
 
     /// Waits until an expression is truthy, and answers its value.
-    pub fn wait(&mut self, expression: &str) -> Value {
+    pub(crate) fn wait(&mut self, expression: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let value = self.eval(expression);
@@ -271,7 +271,7 @@ impl Browser {
     }
 
     /// Waits until some element of the page shows the text.
-    pub fn wait_text(&mut self, text: &str) {
+    pub(crate) fn wait_text(&mut self, text: &str) {
         self.wait(&format!(
             "document.body && document.body.innerText.includes({})",
             json!(text)
@@ -279,11 +279,11 @@ impl Browser {
     }
 
     /// Clicks in the middle of the first element that the selector finds, as a mouse would.
-    pub fn click(&mut self, selector: &str) {
+    pub(crate) fn click(&mut self, selector: &str) {
         self.click_times(selector, 1);
     }
 
-    pub fn double_click(&mut self, selector: &str) {
+    pub(crate) fn double_click(&mut self, selector: &str) {
         self.click_times(selector, 1);
         self.click_times(selector, 2);
     }
@@ -303,7 +303,7 @@ impl Browser {
     }
 
     /// Drags from one place to another, both in pixels of the page.
-    pub fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
         let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
         for (kind, (x, y), buttons) in [
             ("mousePressed", from, 1),
@@ -318,7 +318,7 @@ impl Browser {
         }
     }
 
-    pub fn hover(&mut self, x: f64, y: f64) {
+    pub(crate) fn hover(&mut self, x: f64, y: f64) {
         self.call(
             "Input.dispatchMouseEvent",
             json!({"type": "mouseMoved", "x": x, "y": y}),
@@ -326,7 +326,7 @@ impl Browser {
     }
 
     /// Presses and releases keys, one after another: letters, or names such as `Enter` and `ArrowDown`.
-    pub fn press(&mut self, keys: &[&str]) {
+    pub(crate) fn press(&mut self, keys: &[&str]) {
         for key in keys {
             let code = match *key {
                 "Enter" => 13,
@@ -358,12 +358,12 @@ impl Browser {
     }
 
     /// Types into what has the focus.
-    pub fn type_text(&mut self, text: &str) {
+    pub(crate) fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
     }
 
     /// Everything that assistive technology is told, ignored nodes left out.
-    pub fn accessibility(&mut self) -> Vec<Accessible> {
+    pub(crate) fn accessibility(&mut self) -> Vec<Accessible> {
         let answer = self.call("Accessibility.getFullAXTree", json!({}));
         let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
         let nodes = answer["nodes"].as_array().expect("a list of nodes");
@@ -390,7 +390,7 @@ impl Browser {
     }
 
     /// Saves what is seen as a PNG file.
-    pub fn screenshot(&mut self, file: &Path) {
+    pub(crate) fn screenshot(&mut self, file: &Path) {
         let answer = self.call("Page.captureScreenshot", json!({"format": "png"}));
         let bytes = base64(answer["data"].as_str().expect("a picture"));
         if let Some(folder) = file.parent() {
@@ -401,7 +401,7 @@ impl Browser {
 
     /// Whatever should not have happened since the page was opened: lines on the console, exceptions, entries of
     /// the browser's log, violations of the content policy, requests to other origins.
-    pub fn trouble(&mut self) -> Vec<String> {
+    pub(crate) fn trouble(&mut self) -> Vec<String> {
         let origin = self
             .eval("location.origin")
             .as_str()
@@ -442,7 +442,7 @@ impl Browser {
     }
 
     /// The paths that the page has asked for since it was opened.
-    pub fn requested(&self) -> Vec<String> {
+    pub(crate) fn requested(&self) -> Vec<String> {
         let sent = self
             .events
             .iter()

@@ -33,8 +33,12 @@ const fail = (text) => { throw new Error(text); };
 fn check(script: &str) {
     let mut stage = Stage::new();
     stage.open("/");
-    stage.browser.wait("document.querySelector('main .empty') !== null");
-    let answer = stage.browser.eval(&format!("(async () => {{ {RANDOM} {script} return 'held'; }})()"));
+    stage
+        .browser
+        .wait("document.querySelector('main .empty') !== null");
+    let answer = stage.browser.eval(&format!(
+        "(async () => {{ {RANDOM} {script} return 'held'; }})()"
+    ));
     assert_eq!(answer, "held");
     stage.done();
 }

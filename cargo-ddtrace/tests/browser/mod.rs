@@ -43,13 +43,18 @@ impl Stage {
         let agent = Agent::start();
         let mut browser = Browser::start(width, height);
         browser.prefer("light", true);
-        Stage { browser, agent, _turn: turn }
+        Stage {
+            browser,
+            agent,
+            _turn: turn,
+        }
     }
 
     /// Opens a page by its path, and fails if the one before left anything behind.
     fn open(&mut self, path: &str) {
         self.quiet();
-        self.browser.open(&format!("http://{}{path}", self.agent.address));
+        self.browser
+            .open(&format!("http://{}{path}", self.agent.address));
     }
 
     /// Sends chunks of spans, which must be taken.
@@ -68,12 +73,16 @@ impl Stage {
     }
 
     fn screenshot(&mut self, name: &str) {
-        self.browser.screenshot(&screenshots().join(format!("{name}.png")));
+        self.browser
+            .screenshot(&screenshots().join(format!("{name}.png")));
     }
 }
 
 fn screenshots() -> PathBuf {
-    std::env::var_os("SCREENSHOT_DIR").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots"), PathBuf::from)
+    std::env::var_os("SCREENSHOT_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots"),
+        PathBuf::from,
+    )
 }
 
 /// `cargo-ddtrace agent` on a free port.
@@ -93,11 +102,21 @@ impl Agent {
             .spawn()
             .expect("the agent starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("standard output is a pipe")).read_line(&mut line).expect("the agent announces itself");
-        let announced: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        BufReader::new(child.stdout.take().expect("standard output is a pipe"))
+            .read_line(&mut line)
+            .expect("the agent announces itself");
+        let announced: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let addresses = announced["addresses"].as_array().expect("addresses");
-        let first = addresses.iter().filter_map(Value::as_str).find(|address| address.starts_with("127.")).expect("an IPv4 address");
-        Agent { child, address: first.to_owned() }
+        let first = addresses
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|address| address.starts_with("127."))
+            .expect("an IPv4 address");
+        Agent {
+            child,
+            address: first.to_owned(),
+        }
     }
 }
 

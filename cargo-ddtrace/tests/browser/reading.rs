@@ -7,10 +7,17 @@ use super::driver::Accessible;
 use super::feed;
 
 fn find<'a>(nodes: &'a [Accessible], role: &str, name: &str) -> &'a Accessible {
-    nodes.iter().find(|node| node.role == role && node.name.contains(name)).unwrap_or_else(|| {
-        let same: Vec<_> = nodes.iter().filter(|node| node.role == role).map(|node| &node.name).collect();
-        panic!("no {role} named {name:?}; there are {same:?}")
-    })
+    nodes
+        .iter()
+        .find(|node| node.role == role && node.name.contains(name))
+        .unwrap_or_else(|| {
+            let same: Vec<_> = nodes
+                .iter()
+                .filter(|node| node.role == role)
+                .map(|node| &node.name)
+                .collect();
+            panic!("no {role} named {name:?}; there are {same:?}")
+        })
 }
 
 #[test]
@@ -20,7 +27,9 @@ fn names_and_roles_are_told() {
         stage.send(feed::checkout(number, number == 1));
     }
     stage.open("/");
-    stage.browser.wait("document.querySelectorAll('.grid .row').length === 3");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.grid .row').length === 3");
     let nodes = stage.browser.accessibility();
     find(&nodes, "navigation", "Pages");
     find(&nodes, "main", "");
@@ -31,11 +40,17 @@ fn names_and_roles_are_told() {
     find(&nodes, "combobox", "Service");
     find(&nodes, "image", "Traces over time");
     let row = find(&nodes, "row", "/checkout/{cart}");
-    assert!(row.name.contains("storefront") && row.name.contains("POST"), "{}", row.name);
+    assert!(
+        row.name.contains("storefront") && row.name.contains("POST"),
+        "{}",
+        row.name
+    );
     find(&nodes, "button", "Errors");
 
     stage.open(&format!("/trace/{:032x}", 0x5001));
-    stage.browser.wait("document.querySelectorAll('.span-row').length > 5");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.span-row').length > 5");
     let nodes = stage.browser.accessibility();
     find(&nodes, "treegrid", "Spans");
     find(&nodes, "image", "Overview of 21 spans");
@@ -49,19 +64,35 @@ fn names_and_roles_are_told() {
     );
     assert_eq!(attributes, json!(["2", "1", "3"]));
     // An error is told in words.
-    assert!(nodes.iter().any(|node| node.role == "row" && node.name.contains("error")), "no row says that it is an error");
+    assert!(
+        nodes
+            .iter()
+            .any(|node| node.role == "row" && node.name.contains("error")),
+        "no row says that it is an error"
+    );
 
-    stage.open(&format!("/trace/{:032x}?span={}", 0x5001, 0x5001 * 1000 + 5));
-    stage.browser.wait("document.querySelector('.detail [role=tabpanel]') !== null");
+    stage.open(&format!(
+        "/trace/{:032x}?span={}",
+        0x5001,
+        0x5001 * 1000 + 5
+    ));
+    stage
+        .browser
+        .wait("document.querySelector('.detail [role=tabpanel]') !== null");
     let nodes = stage.browser.accessibility();
     find(&nodes, "complementary", "Span");
     find(&nodes, "tablist", "Span details");
-    assert_eq!(find(&nodes, "tab", "Overview").properties["selected"], json!(true));
+    assert_eq!(
+        find(&nodes, "tab", "Overview").properties["selected"],
+        json!(true)
+    );
     find(&nodes, "tabpanel", "Overview");
     find(&nodes, "region", "Error");
 
     stage.open("/map");
-    stage.browser.wait("document.querySelectorAll('.map .edge').length > 1");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.map .edge').length > 1");
     let nodes = stage.browser.accessibility();
     find(&nodes, "button", "storefront calls payments: ");
     find(&nodes, "button", "payments: ");
@@ -74,12 +105,38 @@ fn everything_that_takes_a_click_has_a_name() {
     let mut stage = Stage::new();
     stage.send(feed::checkout(1, true));
     let trace = format!("/trace/{:032x}", 0x5001);
-    for place in ["/", "/map", "/live", "/problems", "/requests", "/requests/1", &trace, &format!("{trace}?span={}&tab=tags", 0x5001 * 1000 + 5)] {
+    for place in [
+        "/",
+        "/map",
+        "/live",
+        "/problems",
+        "/requests",
+        "/requests/1",
+        &trace,
+        &format!("{trace}?span={}&tab=tags", 0x5001 * 1000 + 5),
+    ] {
         stage.open(place);
         stage.browser.wait("document.querySelector('main .row, main .map, main .empty, main details, main .problem-group') !== null");
         for node in stage.browser.accessibility() {
-            if ["button", "link", "textbox", "searchbox", "combobox", "checkbox", "tab", "image", "grid", "treegrid"].contains(&node.role.as_str()) {
-                assert!(!node.name.trim().is_empty(), "{place}: a {} without a name", node.role);
+            if [
+                "button",
+                "link",
+                "textbox",
+                "searchbox",
+                "combobox",
+                "checkbox",
+                "tab",
+                "image",
+                "grid",
+                "treegrid",
+            ]
+            .contains(&node.role.as_str())
+            {
+                assert!(
+                    !node.name.trim().is_empty(),
+                    "{place}: a {} without a name",
+                    node.role
+                );
             }
         }
     }
@@ -93,37 +150,72 @@ fn the_keyboard_goes_from_the_list_into_a_span_and_back() {
         stage.send(feed::checkout(number, number == 2));
     }
     stage.open("/");
-    stage.browser.wait("document.querySelectorAll('.grid .row').length === 4");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.grid .row').length === 4");
     stage.browser.press(&["j", "j", "k", "j", "Enter"]);
-    stage.browser.wait("location.pathname.startsWith('/trace/')");
-    stage.browser.wait("document.querySelectorAll('.span-row').length > 5");
+    stage
+        .browser
+        .wait("location.pathname.startsWith('/trace/')");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.span-row').length > 5");
     stage.browser.press(&["j", "j"]);
-    stage.browser.wait("document.querySelector('.detail:not([hidden]) h2')?.innerText === 'price'");
+    stage
+        .browser
+        .wait("document.querySelector('.detail:not([hidden]) h2')?.innerText === 'price'");
     // Fold and unfold.
-    let rows = stage.browser.eval("document.querySelectorAll('.span-row').length").as_u64().expect("a number");
+    let rows = stage
+        .browser
+        .eval("document.querySelectorAll('.span-row').length")
+        .as_u64()
+        .expect("a number");
     stage.browser.press(&["ArrowLeft"]);
-    stage.browser.wait(&format!("document.querySelectorAll('.span-row').length === {}", rows - 1));
+    stage.browser.wait(&format!(
+        "document.querySelectorAll('.span-row').length === {}",
+        rows - 1
+    ));
     stage.browser.press(&["ArrowRight"]);
-    stage.browser.wait(&format!("document.querySelectorAll('.span-row').length === {rows}"));
+    stage.browser.wait(&format!(
+        "document.querySelectorAll('.span-row').length === {rows}"
+    ));
     // Zoom, flame and back.
     stage.browser.press(&["w"]);
-    stage.browser.wait("new URLSearchParams(location.search).get('range')");
+    stage
+        .browser
+        .wait("new URLSearchParams(location.search).get('range')");
     stage.browser.press(&["0", "f"]);
-    stage.browser.wait("document.querySelector('.flame canvas') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('.flame canvas') !== null");
     stage.browser.press(&["f"]);
-    stage.browser.wait("document.querySelector('.waterfall') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('.waterfall') !== null");
     // Out again: first the span, then the trace.
     stage.browser.press(&["Escape"]);
-    stage.browser.wait("document.querySelector('.detail').hidden");
+    stage
+        .browser
+        .wait("document.querySelector('.detail').hidden");
     stage.browser.press(&["Escape"]);
     stage.browser.wait("location.pathname === '/'");
     // To each page by two letters, and the list of keys.
-    for (letter, path) in [("m", "/map"), ("l", "/live"), ("p", "/problems"), ("r", "/requests"), ("t", "/")] {
+    for (letter, path) in [
+        ("m", "/map"),
+        ("l", "/live"),
+        ("p", "/problems"),
+        ("r", "/requests"),
+        ("t", "/"),
+    ] {
         stage.browser.press(&["g", letter]);
-        stage.browser.wait(&format!("location.pathname === '{path}'"));
+        stage
+            .browser
+            .wait(&format!("location.pathname === '{path}'"));
     }
     stage.browser.press(&["?"]);
-    stage.browser.wait("document.querySelector('dialog[open]')?.innerText.includes('Next trace')");
+    stage
+        .browser
+        .wait("document.querySelector('dialog[open]')?.innerText.includes('Next trace')");
     stage.browser.press(&["Escape"]);
     stage.browser.wait("!document.querySelector('dialog')");
     stage.done();
@@ -136,10 +228,16 @@ fn next_error_and_next_match_are_a_key_away() {
     stage.open(&format!("/trace/{:032x}?find=@db.system:sqlite", 0x5001));
     stage.browser.wait_text("13 matches");
     stage.browser.press(&["e"]);
-    stage.browser.wait("document.querySelector('.row.active.is-error') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('.row.active.is-error') !== null");
     stage.browser.press(&["n"]);
     // Going to a match inside a folded group unfolds it.
-    stage.browser.wait("document.querySelector('.row.active.found:not(.group-row)') !== null");
+    stage
+        .browser
+        .wait("document.querySelector('.row.active.found:not(.group-row)') !== null");
+    stage.browser.wait_text("13 of 13");
+    stage.browser.press(&["n"]);
     stage.browser.wait_text("1 of 13");
     stage.browser.press(&["p"]);
     stage.browser.wait_text("13 of 13");
@@ -151,7 +249,9 @@ fn the_focus_is_always_to_be_seen_and_tab_walks_through_the_page() {
     let mut stage = Stage::new();
     stage.send(feed::checkout(1, true));
     stage.open(&format!("/trace/{:032x}", 0x5001));
-    stage.browser.wait("document.querySelectorAll('.span-row').length > 5");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.span-row').length > 5");
     let mut seen = Vec::new();
     for _ in 0..30 {
         stage.browser.press(&["Tab"]);
@@ -164,11 +264,18 @@ fn the_focus_is_always_to_be_seen_and_tab_walks_through_the_page() {
         if focus.is_null() {
             continue;
         }
-        assert_eq!(focus["visible"], true, "the focus can't be seen on {}", focus["name"]);
+        assert_eq!(
+            focus["visible"], true,
+            "the focus can't be seen on {}",
+            focus["name"]
+        );
         seen.push(focus["name"].as_str().unwrap_or_default().to_owned());
     }
     for wanted in ["grid", "splitter", "search", "Table"] {
-        assert!(seen.iter().any(|name| name.contains(wanted)) || wanted == "search", "Tab never reached {wanted}: {seen:?}");
+        assert!(
+            seen.iter().any(|name| name.contains(wanted)) || wanted == "search",
+            "Tab never reached {wanted}: {seen:?}"
+        );
     }
     stage.done();
 }

@@ -40,9 +40,8 @@ export function open(main, first) {
     { key: "ArrowDown", label: "", run: (event) => list.key(event) },
     { key: "ArrowUp", label: "", run: (event) => list.key(event) },
   ]);
-  load();
-
   const filters = () => ({ path: query.get("path"), status: query.get("status"), problems: query.get("problems") });
+  load();
 
   async function load() {
     status.value = query.get("status") ?? "";

@@ -61,7 +61,10 @@ export function open(main, first) {
       shortest: 0, hidden: new Set(), matches: null, found: null, top: -1, from: 0, to: trace.total,
     };
     // A trace of thousands of spans opens with its upper levels, the deeper ones one key away.
-    if (!before && trace.n > 2000) for (let row = 0; row < trace.n; row++) if (trace.depth[row] >= 3 && trace.size[row] > 1) state.folded.add(row);
+    if (!before && trace.n > 2000) {
+      const depth = model.foldDepth(trace);
+      for (let row = 0; row < trace.n; row++) if (trace.depth[row] >= depth && trace.size[row] > 1) state.folded.add(row);
+    }
     document.title = `${trace.summary.root?.resource || "Trace"} · ddtrace`;
     parts = compose(state);
   }

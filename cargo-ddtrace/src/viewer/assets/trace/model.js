@@ -182,6 +182,15 @@ export function repeats(trace, atLeast = REPEATS) {
   return members;
 }
 
+/** The depth from which a large trace is folded, so that at most some hundreds of rows are open at first. */
+export function foldDepth(trace, atMost = 500) {
+  const counts = [];
+  for (let row = 0; row < trace.n; row++) counts[trace.depth[row]] = (counts[trace.depth[row]] ?? 0) + 1;
+  let shown = 0;
+  const depth = counts.findIndex((count) => (shown += count) > atMost);
+  return depth < 0 ? counts.length : Math.max(1, depth) - 1;
+}
+
 /** Time per service not covered by children: what the bar over the header shows. */
 export function timeByService(trace) {
   const times = new Map();
