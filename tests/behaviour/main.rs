@@ -5,4 +5,5 @@ mod dependencies;
 mod program;
 mod python;
 mod sending;
+mod sqlx_postgres;
 mod test_agent;
