@@ -14,10 +14,12 @@
 use axum::Router;
 
 pub mod callgrind;
+pub mod encode;
 mod fastrace_spans;
 pub mod load;
 pub mod meter;
 mod opentelemetry_api;
+mod ours;
 pub mod sink;
 pub mod table;
 mod tracing_spans;
@@ -37,6 +39,8 @@ pub struct Peer {
     pub start_off: fn() -> Flush,
     /// One trace: a root with so many children, one after the other.
     pub flat: fn(u64),
+    /// The same as `flat` on a thread that only has the root's context, if there is a way to say that.
+    pub shared: Option<fn(u64)>,
     /// The same, each child with five texts and a number.
     pub tagged: fn(u64),
     /// The same as `flat`, every function being asynchronous and yielding once.
@@ -56,6 +60,7 @@ pub static PEERS: &[Peer] = &[
     tracing_spans::OPENTELEMETRY,
     tracing_spans::DATADOG,
     opentelemetry_api::DATADOG_API,
+    ours::DDTRACE,
 ];
 
 /// The peer of that name.

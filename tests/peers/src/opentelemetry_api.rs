@@ -19,6 +19,7 @@ pub(crate) const DATADOG_API: Peer = Peer {
     // The bench sets `DD_TRACE_ENABLED=false`.
     start_off: start,
     flat,
+    shared: None,
     tagged,
     asynchronous,
     layer,

@@ -24,6 +24,7 @@ pub(crate) const REGISTRY: Peer = Peer {
     },
     start_off: || Box::new(|| {}),
     flat,
+    shared: None,
     tagged,
     asynchronous,
     layer,
@@ -52,6 +53,7 @@ pub(crate) const OPENTELEMETRY: Peer = Peer {
         )
     },
     flat,
+    shared: None,
     tagged,
     asynchronous,
     layer,
@@ -64,6 +66,7 @@ pub(crate) const DATADOG: Peer = Peer {
     // The bench sets `DD_TRACE_ENABLED=false`.
     start_off: || subscribe(datadog_opentelemetry::tracing().init()),
     flat,
+    shared: None,
     tagged,
     asynchronous,
     layer,

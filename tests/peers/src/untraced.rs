@@ -9,6 +9,7 @@ pub(crate) const UNTRACED: Peer = Peer {
     start: no_tracer,
     start_off: no_tracer,
     flat,
+    shared: None,
     tagged,
     asynchronous: |children| {
         black_box(block_on(async_root(children)));

@@ -51,6 +51,16 @@ pub(crate) struct ChunkTexts {
     late: Vec<LateTag>,
 }
 
+impl ChunkTexts {
+    /// Whether a rule asks for the trace to vanish, this chunk and later ones.
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.sampling
+            .decision
+            .as_ref()
+            .is_some_and(|decision| decision.discard)
+    }
+}
+
 impl Assembler {
     pub(crate) fn new(config: Arc<Config>, runtime_id: String) -> Self {
         Self {

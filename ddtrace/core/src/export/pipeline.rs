@@ -115,6 +115,10 @@ impl Pipeline {
 
     fn process(&mut self, chunk: &Buffer, sink: &mut dyn Sink, round: &mut Round) {
         let texts = self.assembler.prepare(chunk);
+        if texts.is_discarded() {
+            // A rule says so: neither sent nor counted.
+            return;
+        }
         let mut span = std::mem::take(&mut self.span).recycle();
         let filters = &self.tracer.filters;
         let mut spans = 0;

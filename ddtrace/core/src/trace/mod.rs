@@ -13,7 +13,7 @@
 //! Nothing of that allocates in the steady state, takes a contended lock, or waits. What needs a decision or a conversion
 //! is done by the worker, except at the border to other processes: extracting and injecting contexts.
 //!
-//! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `segment`, `tracer` (one knot: a
+//! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
 //! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write` · `context`, `guard`, `span` · `future`, `border`.
 
 mod border;
@@ -33,6 +33,7 @@ mod site;
 mod span;
 mod tags;
 pub(crate) mod tracer;
+mod visits;
 pub(crate) mod write;
 
 pub use border::{active_ids, extract, inject, inject_context};

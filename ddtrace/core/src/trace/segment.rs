@@ -5,14 +5,10 @@
 //! is open, and the buffers that ended visits left behind.
 //!
 //! **The count.** Only what can outlive a visit is counted: roots, task spans, attached contexts. As long as a buffer may
-//! still be written the count is at least one, because the base of every visit is counted.
-//!
-//! **Park before counting down.** Who ends the base of a visit tries to take the count from one to zero. If that works
-//! it is alone: it collects what is parked and hands everything over. If not, it parks its buffer and *then* counts down;
-//! whoever reaches zero collects. The other order would lose a buffer that is parked after the collection. A context that is
-//! attached after zero raises the count again: its spans become a later chunk of the same trace, with the same decision.
+//! still be written the count is at least one, because the base of every visit is counted. How the last one is found is
+//! told in [`visits`](super::visits).
 
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::TraceId;
@@ -21,6 +17,7 @@ use super::service::ServiceId;
 use super::site::Site;
 use super::tags::Tags;
 use super::tracer::TracerCore;
+use super::visits::{Closed, Visits};
 use crate::propagation::SpanContext;
 use crate::sampling::{Decision, SamplingMechanism, SamplingPriority};
 
@@ -41,10 +38,9 @@ pub(crate) struct Segment {
     pub(crate) root_site: &'static Site,
     pub(crate) root_service: u16,
     root_id: AtomicU64,
-    open: AtomicU32,
+    visits: Visits<Box<Buffer>>,
     priority: AtomicI32,
     sampling: Mutex<Sampling>,
-    parked: Mutex<Vec<Box<Buffer>>>,
     /// The root's tags as far as others need them before it is done: set if a rule looks at them, or its fields changed.
     root: Mutex<Option<Box<Tags>>>,
     late: Mutex<Vec<LateTag>>,
@@ -108,10 +104,9 @@ impl Segment {
             root_site,
             root_service: 0,
             root_id: AtomicU64::new(0),
-            open: AtomicU32::new(1),
+            visits: Visits::new(),
             priority: AtomicI32::new(UNDECIDED),
             sampling: Mutex::default(),
-            parked: Mutex::default(),
             root: Mutex::default(),
             late: Mutex::default(),
         }
@@ -125,12 +120,11 @@ impl Segment {
         self.root_site = root_site;
         self.root_service = 0;
         *self.root_id.get_mut() = 0;
-        *self.open.get_mut() = 1;
+        self.visits.reset();
         *self.priority.get_mut() = UNDECIDED;
         let sampling = lock_mut(&mut self.sampling);
         sampling.decision = None;
         sampling.manual = None;
-        lock_mut(&mut self.parked).clear();
         *lock_mut(&mut self.root) = None;
         lock_mut(&mut self.late).clear();
     }
@@ -154,21 +148,17 @@ impl Segment {
 
     /// Leaves records of an earlier visit for whoever ends the segment.
     pub(crate) fn park(&self, buffer: Box<Buffer>) {
-        lock(&self.parked).push(buffer);
+        self.visits.park(buffer);
     }
 
     /// Counts one more that may outlive its visit.
     pub(crate) fn count_up(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.visits.count_up();
     }
 
-    /// Counts down what ended inside a visit of the same segment, which is itself counted.
+    /// Counts down what ended inside a visit of the same segment.
     pub(crate) fn count_down_inside(&self) {
-        self.open.fetch_sub(1, Ordering::Release);
-    }
-
-    fn collect(&self) -> Vec<Box<Buffer>> {
-        std::mem::take(&mut *lock(&self.parked))
+        self.visits.count_down_inside();
     }
 
     /// The priority, if it is decided.
@@ -262,35 +252,29 @@ impl Buffer {
     }
 
     /// Ends the visit that this buffer belongs to: gives back all that is ready to be handed over.
-    pub(crate) fn close(mut self: Box<Self>) -> Option<Box<Self>> {
-        if self
-            .segment
-            .open
-            .compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-        {
-            self.rest = self.segment.collect();
-            return Some(self);
-        }
+    pub(crate) fn close(self: Box<Self>) -> Option<Box<Self>> {
+        // Others may end the segment, and recycle its head, as soon as this visit has counted down.
         let segment = Arc::clone(&self.segment);
         let limit = segment.tracer.partial_flush_limit;
-        let mut ready = {
-            let mut parked = lock(&segment.parked);
-            parked.push(self);
-            let spans: usize = parked.iter().map(|buffer| buffer.spans.len()).sum();
-            if spans >= limit {
-                std::mem::take(&mut *parked)
-            } else {
-                Vec::new()
-            }
+        let is_much = |parked: &[Box<Self>]| {
+            parked
+                .iter()
+                .map(|buffer| buffer.spans.len())
+                .sum::<usize>()
+                >= limit
         };
-        let last = segment.open.fetch_sub(1, Ordering::AcqRel) == 1;
-        if last {
-            ready.append(&mut segment.collect());
-        }
+        let (mut ready, partial) = match segment.visits.close(self, is_much) {
+            Closed::Last(mut first, rest) => {
+                first.rest = rest;
+                return Some(first);
+            }
+            Closed::LastOfParked(ready) => (ready, false),
+            Closed::Overflow(ready) => (ready, true),
+            Closed::Parked => return None,
+        };
         let mut first = ready.pop()?;
         first.rest = ready;
-        first.partial = !last;
+        first.partial = partial;
         Some(first)
     }
 

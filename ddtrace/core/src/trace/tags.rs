@@ -355,11 +355,21 @@ impl Tags {
     /// Writes several tags. Costs two reservations for all of them, and a copy per text.
     #[inline]
     pub(crate) fn extend(&mut self, tags: &[Tag<'_>]) {
-        let more: usize = tags.iter().map(|tag| if let Value::Text(text) = tag.value { text.len() } else { 0 }).sum();
+        let more: usize = tags
+            .iter()
+            .map(|tag| {
+                if let Value::Text(text) = tag.value {
+                    text.len()
+                } else {
+                    0
+                }
+            })
+            .sum();
         if self.text.len() + more > TEXT_LIMIT {
             return self.extend_one_by_one(tags);
         }
-        self.text.reserve(more.max(FIRST_TEXT - FIRST_TEXT.min(self.text.capacity())));
+        self.text
+            .reserve(more.max(FIRST_TEXT - FIRST_TEXT.min(self.text.capacity())));
         let arena = &mut self.text;
         // Of known length, so that no entry asks for room; what is nothing is left out by the worker.
         self.entries.extend(tags.iter().map(|tag| {
@@ -367,13 +377,19 @@ impl Tags {
                 Value::Text(text) => {
                     let at = arena.len() as u32;
                     arena.push_str(text);
-                    StoredValue::Text(StoredText::Arena { at, len: text.len() as u32 })
+                    StoredValue::Text(StoredText::Arena {
+                        at,
+                        len: text.len() as u32,
+                    })
                 }
                 Value::Static(text) => StoredValue::Text(StoredText::Static(text)),
                 Value::Number(number) => StoredValue::Number(number),
                 Value::Absent => StoredValue::Nothing,
             };
-            Entry { key: StoredText::Static(tag.key), value }
+            Entry {
+                key: StoredText::Static(tag.key),
+                value,
+            }
         }));
     }
 

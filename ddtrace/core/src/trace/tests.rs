@@ -602,6 +602,19 @@ fn a_decision_made_at_injection_stays() {
 }
 
 #[test]
+fn a_rule_can_make_traces_vanish() {
+    let recorder =
+        Recorder::with(|config| config.sampling_rules(r#"[{"sample_rate":0,"discard":true}]"#));
+    drop(enter(&ROOT));
+    assert!(recorder.take().is_empty());
+    {
+        let root = enter(&ROOT);
+        root.manual_keep();
+    }
+    assert_eq!(recorder.take().len(), 1);
+}
+
+#[test]
 fn manual_decisions_win_whenever_they_come() {
     let recorder = Recorder::with(|config| config.sampling_rules(r#"[{"sample_rate":0}]"#));
     {

@@ -4,7 +4,8 @@ use crate::{WORK, Work};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use ddtrace_peers::{Flush, Peer, callgrind, load, meter, peer};
+use ddtrace_peers::{Flush, Peer, callgrind, encode, load, meter, peer};
+use std::hint::black_box;
 use std::io::BufRead as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -22,6 +23,8 @@ pub(crate) fn answer(question: &str, name: &str, work: &str) {
             &WORK[work.parse::<usize>().expect("a number")],
         ),
         "allocations" => allocations(peer, &(peer.start)()),
+        "shared" => shared(peer, &(peer.start)()),
+        "encode" => encode(),
         "paced" => paced(peer, &(peer.start)()),
         "flat-out" => flat_out(peer, &(peer.start)()),
         "axum" => axum(peer, &(peer.start)()),
@@ -170,4 +173,69 @@ fn axum(peer: &Peer, flush: &Flush) {
         flush();
         println!("cpu {}", meter::process_time().as_nanos());
     }
+}
+
+/// A hundred children of a root that is on this thread's stack, and of one that is only attached.
+fn shared(peer: &Peer, flush: &Flush) {
+    let shared = peer.shared.expect("only peers that can are asked");
+    let sample = |run: fn(u64)| {
+        let began = Instant::now();
+        (0..18).for_each(|_| run(100));
+        let took = began.elapsed();
+        flush();
+        took.as_nanos() as f64 / (18 * 101) as f64
+    };
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for _ in 0..60 {
+        samples[0].push(sample(peer.flat));
+        samples[1].push(sample(shared));
+    }
+    for (name, samples) in ["own", "shared"].iter().zip(&mut samples) {
+        samples.sort_by(f64::total_cmp);
+        println!("{name} {}", samples[0]);
+        println!("median-{name} {}", samples[samples.len() / 2]);
+    }
+}
+
+/// Nanoseconds per span, the least of many rounds that take the encoders in turn.
+fn encode() {
+    let spans = encode::spans();
+    let (mut v04, mut v05) = (encode::Ours::new(false), encode::Ours::new(true));
+    let payloads = [v04.encode(&spans), v05.encode(&spans)];
+    let theirs = encode::Theirs::new(&payloads[0]);
+    let size = payloads[0].len() as u32;
+    assert_eq!(
+        encode::Theirs::new(&theirs.v04(size)).v04(size),
+        theirs.v04(size),
+        "it is the same payload again"
+    );
+    let mut copies = [vec![0_u8; payloads[0].len()], vec![0_u8; payloads[1].len()]];
+    let [
+        mut ours04,
+        mut ours05,
+        mut theirs04,
+        mut theirs05,
+        mut copy04,
+        mut copy05,
+    ] = [f64::INFINITY; 6];
+    for _ in 0..300 {
+        let least = |value: &mut f64, work: &mut dyn FnMut()| {
+            let began = Instant::now();
+            work();
+            *value = value.min(began.elapsed().as_nanos() as f64 / encode::SPANS as f64);
+        };
+        let [to04, to05] = &mut copies;
+        least(&mut copy04, &mut || {
+            black_box(&mut *to04).copy_from_slice(black_box(&payloads[0]))
+        });
+        least(&mut copy05, &mut || {
+            black_box(&mut *to05).copy_from_slice(black_box(&payloads[1]))
+        });
+        least(&mut ours04, &mut || drop(black_box(v04.encode(&spans))));
+        least(&mut ours05, &mut || drop(black_box(v05.encode(&spans))));
+        least(&mut theirs04, &mut || drop(black_box(theirs.v04(size))));
+        least(&mut theirs05, &mut || drop(black_box(theirs.v05())));
+    }
+    println!("copy-v04 {copy04}\ncopy-v05 {copy05}\nours-v04 {ours04}\nours-v05 {ours05}");
+    println!("theirs-v04 {theirs04}\ntheirs-v05 {theirs05}");
 }

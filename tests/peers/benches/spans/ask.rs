@@ -257,6 +257,47 @@ impl Bench {
         table.print();
     }
 
+    pub(crate) fn shared(&self) {
+        let title = "ns per span, 100 children: below the root, and with its context attached: least (median)";
+        let mut table = Table::new(title, &["own", "shared", "shared/own"]);
+        for peer in self.peers.iter().filter(|peer| peer.shared.is_some()) {
+            eprintln!("shared: {}", peer.name);
+            let all = self.ask("shared", peer);
+            let cell = |key: &str| {
+                format!(
+                    "{} ({})",
+                    number(all[key]),
+                    number(all[&format!("median-{key}")])
+                )
+            };
+            let ratio = format!("{:.2}", all["shared"] / all["own"]);
+            table.row(peer.name, vec![cell("own"), cell("shared"), ratio]);
+        }
+        table.print();
+    }
+
+    pub(crate) fn encode(&self) {
+        eprintln!("encode");
+        let all = self.ask("encode", &PEERS[0]);
+        let title =
+            "1000 spans of 10 texts and 3 numbers: ns per span, and in times a copy of the payload";
+        let mut table = Table::new(title, &["v0.4", "/copy", "v0.5", "/copy"]);
+        for (name, key) in [
+            ("copy", "copy"),
+            ("libdatadog", "theirs"),
+            ("ddtrace", "ours"),
+        ] {
+            let mut cells = Vec::new();
+            for format in ["v04", "v05"] {
+                let value = all[&format!("{key}-{format}")];
+                cells.push(number(value));
+                cells.push(format!("{:.1}", value / all[&format!("copy-{format}")]));
+            }
+            table.row(name, cells);
+        }
+        table.print();
+    }
+
     pub(crate) fn axum(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,0 +1,161 @@
+//! The customers: a load that is the same at every run, because it comes from a seed.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::payments::{DECLINED_CARD, STOLEN_CARD};
+use crate::service::Error;
+use crate::storefront::{FREE_VOUCHER, Order};
+use crate::warehouse::Line;
+
+/// How long the shop is open with `--once`.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// Customers who are in the shop at the same time.
+const CROWD: u64 = 4;
+
+/// What the customers did, by the answers they got.
+#[derive(Default)]
+pub(crate) struct Visits {
+    good: u32,
+    refused: u32,
+    failed: u32,
+    gave_up: u32,
+}
+
+impl fmt::Display for Visits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            good,
+            refused,
+            failed,
+            gave_up,
+        } = self;
+        let all = good + refused + failed + gave_up;
+        write!(
+            f,
+            "{all} requests: {good} served, {refused} refused, {failed} failed, {gave_up} given up"
+        )
+    }
+}
+
+/// Sends customers into the shop: for five seconds, or gently until Ctrl-C.
+pub(crate) async fn visit(storefront: &str, once: bool) -> Result<Visits, Error> {
+    let pause = if once {
+        Duration::from_millis(15)
+    } else {
+        Duration::from_millis(400)
+    };
+    let closing_time = once.then(|| Instant::now() + OPEN);
+    let customers =
+        (0..CROWD).map(|seed| Customer::new(storefront, seed, pause).stroll(closing_time));
+    let tasks: Vec<_> = customers.map(tokio::spawn).collect();
+    let mut all = Visits::default();
+    if !once {
+        tokio::signal::ctrl_c().await?;
+        tasks.iter().for_each(|task| task.abort());
+        return Ok(all);
+    }
+    for task in tasks {
+        let one = task.await??;
+        all.good += one.good;
+        all.refused += one.refused;
+        all.failed += one.failed;
+        all.gave_up += one.gave_up;
+    }
+    Ok(all)
+}
+
+struct Customer {
+    client: reqwest::Client,
+    shop: String,
+    dice: Dice,
+    pause: Duration,
+}
+
+impl Customer {
+    fn new(storefront: &str, seed: u64, pause: Duration) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            shop: format!("http://{storefront}"),
+            dice: Dice(0x7ea_5107 + seed),
+            pause,
+        }
+    }
+
+    async fn stroll(mut self, closing_time: Option<Instant>) -> Result<Visits, reqwest::Error> {
+        let mut visits = Visits::default();
+        while closing_time.is_none_or(|closing_time| Instant::now() < closing_time) {
+            match self.ask().await {
+                Ok(response) if response.status().is_server_error() => visits.failed += 1,
+                Ok(response) if response.status().is_client_error() => visits.refused += 1,
+                Ok(_) => visits.good += 1,
+                Err(error) if error.is_timeout() => visits.gave_up += 1,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(self.pause).await;
+        }
+        Ok(visits)
+    }
+
+    /// One request, drawn by lot.
+    async fn ask(&mut self) -> Result<reqwest::Response, reqwest::Error> {
+        const GOODS: [&str; 6] = ["kettle", "teapot", "cup", "sieve", "oolong", "sencha"];
+        let sku = GOODS[self.dice.below(6) as usize];
+        let request = match self.dice.below(100) {
+            0..35 => self.client.get(format!("{}/products", self.shop)),
+            35..60 => self.client.get(format!(
+                "{}/products/{sku}?token=not-for-the-trace",
+                self.shop
+            )),
+            60..64 => self.client.get(format!("{}/products/samovar", self.shop)),
+            64..66 => self.client.get(format!("{}/favicon.ico", self.shop)),
+            66..70 => self.client.get(format!("{}/report", self.shop)),
+            70..72 => self
+                .client
+                .get(format!("{}/report", self.shop))
+                .timeout(Duration::from_millis(60)),
+            _ => {
+                let card = match self.dice.below(20) {
+                    0..2 => DECLINED_CARD,
+                    2 => STOLEN_CARD,
+                    _ => "4242-4242-4242-4242",
+                };
+                let voucher = (self.dice.below(25) == 0).then(|| FREE_VOUCHER.to_owned());
+                let lines = vec![
+                    Line {
+                        sku: sku.to_owned(),
+                        pieces: 1 + self.dice.below(3) as i64,
+                    },
+                    Line {
+                        sku: "cup".to_owned(),
+                        pieces: 1,
+                    },
+                ];
+                // The same thing twice in one order is a case that the warehouse forgot: its database refuses it.
+                let order = Order {
+                    lines,
+                    card: card.to_owned(),
+                    voucher,
+                };
+                self.client
+                    .post(format!("{}/orders", self.shop))
+                    .json(&order)
+            }
+        };
+        request.send().await
+    }
+}
+
+/// Seeded numbers, by splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}

@@ -1,0 +1,94 @@
+//! A small real shop: three services, three processes, one trace through all of them.
+//!
+//! ```text
+//! cargo run -p cargo-ddtrace -- run --example shop            # with the local agent and viewer
+//! cargo run -p ddtrace --example shop                         # sends to an agent of your own
+//! cargo run -p ddtrace --example shop -- --once               # five seconds of load, then it ends
+//! ```
+//!
+//! ```text
+//!   customers ──> storefront ──> warehouse ──> SQLite
+//!                     │              └─ restocks in the background
+//!                     └────────> payments ──> SQLite
+//!                                    └─ settles in the background
+//! ```
+//!
+//! One binary plays every part: without a role it starts itself three times and is the customers. Each service says who it is in
+//! code (`service.rs`), so that nothing but the agent's address has to be configured from outside.
+//!
+//! What to look for in the traces: orders that cross all three services; a slow report; a card that is declined (an error
+//! that the storefront handles); a product that does not exist; a warehouse that runs out; a payment service with a bug
+//! that panics; customers who give up waiting.
+
+mod customers;
+mod payments;
+mod processes;
+mod service;
+mod storefront;
+mod warehouse;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What this process is.
+enum Role {
+    /// Starts the services and buys from them.
+    Customers {
+        once: bool,
+    },
+    Warehouse {
+        folder: PathBuf,
+    },
+    Payments {
+        folder: PathBuf,
+    },
+    Storefront {
+        warehouse: String,
+        payments: String,
+    },
+}
+
+impl Role {
+    fn from_arguments() -> Result<Self, String> {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        match words[..] {
+            [] => Ok(Self::Customers { once: false }),
+            ["--once"] => Ok(Self::Customers { once: true }),
+            ["warehouse", folder] => Ok(Self::Warehouse {
+                folder: folder.into(),
+            }),
+            ["payments", folder] => Ok(Self::Payments {
+                folder: folder.into(),
+            }),
+            ["storefront", warehouse, payments] => Ok(Self::Storefront {
+                warehouse: warehouse.to_owned(),
+                payments: payments.to_owned(),
+            }),
+            _ => Err(format!(
+                "expected nothing or --once, found {}",
+                words.join(" ")
+            )),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Role::from_arguments() {
+        Ok(Role::Customers { once }) => processes::run(once),
+        Ok(Role::Warehouse { folder }) => service::run("warehouse", warehouse::router(folder)),
+        Ok(Role::Payments { folder }) => service::run("payments", payments::router(folder)),
+        Ok(Role::Storefront {
+            warehouse,
+            payments,
+        }) => service::run("storefront", storefront::router(warehouse, payments)),
+        Err(message) => Err(message.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shop: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
