@@ -13,6 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use serde_json::{Value, json};
 
@@ -76,7 +77,12 @@ pub(super) async fn get(
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.parse().ok());
     let (sender, body) = Channel::<Bytes, Infallible>::new(4);
-    tokio::spawn(run(shared, topics, resume, sender, seat));
+    tokio::spawn(run(shared, topics, resume, sender));
+    // The body holds the seat: it goes with the connection, not when the task next finds nobody to write to.
+    let body = body.map_frame(move |frame| {
+        let _held = &seat;
+        frame
+    });
     Ok((
         [
             (header::CONTENT_TYPE, "text/event-stream"),
@@ -93,7 +99,6 @@ async fn run(
     topics: Topics,
     resume: Option<u64>,
     mut sender: Sender<Bytes, Infallible>,
-    seat: Seat,
 ) {
     let mut changes = shared.store().changes();
     let mut seen = resume.unwrap_or_else(|| shared.store().lock().rev);
@@ -124,7 +129,6 @@ async fn run(
             }
         }
     }
-    drop(seat);
 }
 
 fn event(text: &mut String, name: &str, rev: u64, data: &Value) {

@@ -27,9 +27,10 @@ use axum::routing::get;
 use crate::api::Shared;
 
 /// The addresses that show the page; which view they mean is decided by `assets/app.js`.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "/",
     "/trace/{id}",
+    "/compare",
     "/map",
     "/live",
     "/problems",

@@ -280,15 +280,6 @@ impl Browser {
 
     /// Clicks in the middle of the first element that the selector finds, as a mouse would.
     pub(crate) fn click(&mut self, selector: &str) {
-        self.click_times(selector, 1);
-    }
-
-    pub(crate) fn double_click(&mut self, selector: &str) {
-        self.click_times(selector, 1);
-        self.click_times(selector, 2);
-    }
-
-    fn click_times(&mut self, selector: &str, times: u32) {
         let place = self.wait(&format!(
             "(() => {{ const node = document.querySelector({}); if (!node) return null; node.scrollIntoView({{block: 'nearest'}}); \
              const box = node.getBoundingClientRect(); return box.width > 0 ? [box.x + box.width / 2, box.y + box.height / 2] : null; }})()",
@@ -297,7 +288,7 @@ impl Browser {
         for kind in ["mousePressed", "mouseReleased"] {
             self.call(
                 "Input.dispatchMouseEvent",
-                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "buttons": 1, "clickCount": times}),
+                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "buttons": 1, "clickCount": 1}),
             );
         }
     }

@@ -27,14 +27,7 @@ impl Span {
         }))
     }
 
-    /// Start in microseconds after a second ago, and length in microseconds.
-    pub(crate) fn at(mut self, micros: i64, length: i64) -> Span {
-        self.0["start"] = json!(now() - 1_000_000_000 + micros * 1_000);
-        self.0["duration"] = json!(length * 1_000);
-        self
-    }
-
-    /// All spans of a trace need one origin.
+    /// Start and length in microseconds; all spans of a trace need one origin, in ns.
     pub(crate) fn from(mut self, origin: i64, micros: i64, length: i64) -> Span {
         self.0["start"] = json!(origin + micros * 1_000);
         self.0["duration"] = json!(length * 1_000);
@@ -100,7 +93,13 @@ pub(crate) fn send(address: &str, chunks: Vec<Vec<Span>>) -> Answer {
 }
 
 /// A request with the headers of a tracer. `address` is `host:port`.
-pub(crate) fn post(address: &str, path: &str, content_type: &str, body: &[u8], traces: usize) -> Answer {
+pub(crate) fn post(
+    address: &str,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+    traces: usize,
+) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the agent listens");
     let head = format!(
         "PUT {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\

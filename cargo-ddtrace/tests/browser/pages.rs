@@ -577,3 +577,45 @@ fn the_first_view_asks_for_little_and_pictures_are_kept() {
     );
     stage.done();
 }
+
+#[test]
+fn traces_are_grouped_by_resource_and_two_are_compared() {
+    let mut stage = Stage::new();
+    for number in 0..4 {
+        stage.send(feed::checkout(number, number == 1));
+    }
+    stage.send(vec![feed::wide(0x77, 30)]);
+    stage.open("/?group=1");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.groups tbody tr').length === 2");
+    stage
+        .browser
+        .wait("document.querySelector('.groups tbody tr').innerText.includes('1 (25 %)')");
+    stage.browser.click(".groups tbody a");
+    stage.browser.wait_text("4 traces of 5");
+    // The first of two is chosen on its page, the second in the list.
+    stage.open(&format!("/trace/{:032x}", 0x5001));
+    stage
+        .browser
+        .wait("document.querySelectorAll('.span-row').length > 5");
+    stage.browser.click("a[href^='/?with=']");
+    stage.browser.wait_text("Choose the trace to compare with");
+    stage.browser.click(".grid .row:not(.has-error) .resource");
+    stage.browser.wait("location.pathname === '/compare'");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.compare-columns.row').length > 2");
+    stage.screenshot("compare");
+    stage.browser.click("[aria-pressed=false]");
+    stage
+        .browser
+        .wait("new URLSearchParams(location.search).get('self') === '1'");
+    // A trace differs in nothing from itself.
+    stage.open(&format!(
+        "/compare?a={:032x}&b={:032x}&different=1",
+        0x5002, 0x5002
+    ));
+    stage.browser.wait_text("These traces have the same spans");
+    stage.done();
+}

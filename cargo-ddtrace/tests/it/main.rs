@@ -2,6 +2,8 @@
 
 mod api;
 mod bounds;
+#[path = "../browser/mod.rs"]
+mod browser;
 mod client;
 mod faults;
 mod formats;

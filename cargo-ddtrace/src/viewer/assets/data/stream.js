@@ -1,7 +1,8 @@
 /**
  * What happens in the agent, as it happens: one stream of server-sent events for the whole page.
  * Pausing stops the delivery to pages, not the stream; on resuming, a page that missed something
- * gets one `reset` and loads again. The browser reconnects by itself.
+ * gets one `reset` and loads again. The browser reconnects by itself. A page in a hidden tab lets go
+ * of its stream, since a browser opens only six connections to one host, whatever the tabs.
  */
 
 /** @typedef {"traces"|"problems"|"requests"|"status"|"cleared"|"reset"|"state"} Topic */
@@ -15,6 +16,18 @@ let missed = false;
 let state = "connecting";
 
 export function start() {
+  connect();
+  addEventListener("pagehide", () => source.close());
+  document.addEventListener("visibilitychange", () => {
+    source.close();
+    if (document.hidden) return;
+    connect();
+    if (paused) missed = true;
+    else deliver("reset", {});
+  });
+}
+
+function connect() {
   source = new EventSource("/api/stream?topics=traces,problems,requests,status");
   source.addEventListener("open", () => become("live"));
   source.addEventListener("error", () => become("lost"));
@@ -27,7 +40,6 @@ export function start() {
       deliver(topic, JSON.parse(event.data));
     });
   }
-  addEventListener("pagehide", () => source.close());
 }
 
 function become(next) {

@@ -22,7 +22,8 @@ export function open(main, first) {
   const facts = el("div", { class: "trace-facts" });
   const self = el("button", { class: "button", type: "button", onclick: () => route.change({ self: query.get("self") ? null : "1" }) }, "Self time");
   const different = el("button", { class: "button", type: "button", onclick: () => route.change({ different: query.get("different") ? null : "1" }) }, "Only differences");
-  const body = el("div", { class: "list-body" }, head, list.node);
+  const equal = el("p", { class: "note", role: "status", hidden: true }, "These traces have the same spans, and no duration differs by more than a tenth.");
+  const body = el("div", { class: "list-body" }, equal, head, list.node);
   fill(main, el("header", { class: "bar" }, el("a", { class: "button plain", href: "/", "aria-label": "All traces" }, icon("back")), el("h1", null, "Two traces compared"), el("span", { class: "grow" }), self, different,
     el("button", { class: "button", type: "button", onclick: () => route.change({ a: query.get("b"), b: query.get("a") }) }, "Swap")), facts, body);
   keyboard.pageKeys([
@@ -57,6 +58,7 @@ export function open(main, first) {
     if (query.get("different")) nodes.forEach((node, index) => { if (differs(node)) for (let at = index; at >= 0; at = nodes[at].parent) keep.add(at); });
     shown = query.get("different") ? nodes.filter((_, index) => keep.has(index)) : nodes;
     scale = Math.max(1, ...nodes.map((node) => Math.abs(timeOf(node.sides[1]) - timeOf(node.sides[0]))));
+    equal.hidden = shown.length > 0;
     list.setCount(shown.length);
   }
 

@@ -68,6 +68,7 @@ export function open(main, first) {
       for (const request of [...requests].sort((a, b) => a.n - b.n)) add({ kind: "requests", key: `request ${request.n}`, time: request.time, service: "", text: `${request.method} ${request.path} ${request.status}`, request });
       draw();
     }),
+    stream.on("reset", latest),
     stream.on("cleared", () => { all = []; known.clear(); draw(); }),
     frame.onStatus(() => { if (all.length === 0) draw(); }),
     pause.stop,
@@ -80,15 +81,19 @@ export function open(main, first) {
     { key: "End", label: "Newest", run: () => bottom() },
   ]);
   draw();
-  // What came last is there to begin with, so that the page says something at once.
-  get("/api/traces", { limit: 50 }).then(({ traces }) => {
-    const late = all.splice(0);
+  latest();
+
+  /** What came last is there to begin with, and after a pause, so that the page says something at once. */
+  async function latest() {
+    const { traces } = await get("/api/traces", { limit: 50 }).catch(() => ({ traces: [] }));
+    const others = all.splice(0);
     known.clear();
     take(traces);
-    for (const entry of late) add(entry);
+    for (const entry of others) add(entry);
+    all.sort((a, b) => a.time.length - b.time.length || (a.time < b.time ? -1 : 1));
     draw();
     bottom();
-  }, () => {});
+  }
 
   function bottom() {
     list.node.scrollTop = list.node.scrollHeight;
