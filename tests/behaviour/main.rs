@@ -4,5 +4,6 @@ mod bad_weather;
 mod dependencies;
 mod program;
 mod python;
+mod registry;
 mod sending;
 mod test_agent;
