@@ -4,5 +4,7 @@ mod bad_weather;
 mod dependencies;
 mod program;
 mod python;
+mod registry;
 mod sending;
+mod sqlx_postgres;
 mod test_agent;

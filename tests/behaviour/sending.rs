@@ -130,6 +130,34 @@ fn panics_go_through_spans_and_are_recorded() {
 }
 
 #[test]
+fn annotated_functions_survive_values_that_panic_and_follow_their_work_to_other_threads() {
+    let chunks = chunks_of(&["annotated"]);
+    let names = names(&chunks);
+    assert_eq!(names.len(), 7, "{names:?}");
+    let span = |name: &str| {
+        let mut all = chunks.iter().flatten();
+        all.find(|span| span.name == name || span.resource == name || span.name.ends_with(name))
+            .unwrap_or_else(|| panic!("{name}: {names:?}"))
+    };
+    for (name, error) in [
+        ("shown", 0),
+        ("tagged", 0),
+        ("fails", 1),
+        ("panics", 1),
+        ("parent", 0),
+    ] {
+        assert_eq!(span(name).error, error, "{name}");
+    }
+    for name in ["child", "on_a_thread"] {
+        assert_eq!(
+            (span(name).parent_id, span(name).trace_id),
+            (span("parent").span_id, span("parent").trace_id),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn futures_that_are_given_up_finish_their_spans() {
     let chunks = chunks_of(&["dropped-futures"]);
     assert_eq!(names(&chunks), BTreeMap::from([("work", 3), ("inner", 3)]));

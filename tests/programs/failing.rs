@@ -11,7 +11,7 @@ ddtrace_core::site! { static WORK: Site = Site::new("work", "work", module_path!
 ddtrace_core::site! { static INNER: Site = Site::new("inner", "inner", module_path!(), file!(), line!()); }
 
 /// An error whose texts can't be had.
-struct Explosive;
+pub(crate) struct Explosive;
 
 impl std::fmt::Debug for Explosive {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

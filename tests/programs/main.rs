@@ -3,6 +3,7 @@
 //! They take their settings from the environment as a user's program does, and end with a line of JSON: what they made,
 //! and what the tracer says became of it.
 
+mod annotated;
 mod failing;
 mod fork;
 mod runtimes;
@@ -50,6 +51,8 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "annotated" => annotated::run(),
+        "registry" => annotated::registry(),
         "failing" => failing::run(),
         "dropped-futures" => failing::dropped_futures(),
         "runtime" => runtimes::run(&arguments[1]),

@@ -1,6 +1,7 @@
 //! The customers: a load that is the same at every run, because it comes from a seed.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::payments::{DECLINED_CARD, STOLEN_CARD};
@@ -15,12 +16,23 @@ const OPEN: Duration = Duration::from_secs(5);
 const CROWD: u64 = 4;
 
 /// What the customers did, by the answers they got.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Visits {
     good: u32,
     refused: u32,
     failed: u32,
     gave_up: u32,
+}
+
+impl Visits {
+    fn count(&mut self, answer: &Result<reqwest::Response, reqwest::Error>) {
+        match answer {
+            Ok(response) if response.status().is_server_error() => self.failed += 1,
+            Ok(response) if response.status().is_client_error() => self.refused += 1,
+            Ok(_) => self.good += 1,
+            Err(_) => self.gave_up += 1,
+        }
+    }
 }
 
 impl fmt::Display for Visits {
@@ -41,29 +53,23 @@ impl fmt::Display for Visits {
 
 /// Sends customers into the shop: for five seconds, or gently until Ctrl-C.
 pub(crate) async fn visit(storefront: &str, once: bool) -> Result<Visits, Error> {
-    let pause = if once {
-        Duration::from_millis(15)
-    } else {
-        Duration::from_millis(400)
-    };
+    let pause = Duration::from_millis(if once { 15 } else { 400 });
     let closing_time = once.then(|| Instant::now() + OPEN);
-    let customers =
-        (0..CROWD).map(|seed| Customer::new(storefront, seed, pause).stroll(closing_time));
-    let tasks: Vec<_> = customers.map(tokio::spawn).collect();
-    let mut all = Visits::default();
-    if !once {
+    let visits = Arc::new(Mutex::new(Visits::default()));
+    let customers = (0..CROWD).map(|seed| Customer::new(storefront, seed, pause));
+    let strolls: Vec<_> = customers
+        .map(|customer| tokio::spawn(customer.stroll(visits.clone(), closing_time)))
+        .collect();
+    if once {
+        for stroll in strolls {
+            stroll.await??;
+        }
+    } else {
         tokio::signal::ctrl_c().await?;
-        tasks.iter().for_each(|task| task.abort());
-        return Ok(all);
+        strolls.iter().for_each(|stroll| stroll.abort());
     }
-    for task in tasks {
-        let one = task.await??;
-        all.good += one.good;
-        all.refused += one.refused;
-        all.failed += one.failed;
-        all.gave_up += one.gave_up;
-    }
-    Ok(all)
+    let visits = visits.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(visits.clone())
 }
 
 struct Customer {
@@ -83,19 +89,26 @@ impl Customer {
         }
     }
 
-    async fn stroll(mut self, closing_time: Option<Instant>) -> Result<Visits, reqwest::Error> {
-        let mut visits = Visits::default();
+    async fn stroll(
+        mut self,
+        visits: Arc<Mutex<Visits>>,
+        closing_time: Option<Instant>,
+    ) -> Result<(), reqwest::Error> {
         while closing_time.is_none_or(|closing_time| Instant::now() < closing_time) {
-            match self.ask().await {
-                Ok(response) if response.status().is_server_error() => visits.failed += 1,
-                Ok(response) if response.status().is_client_error() => visits.refused += 1,
-                Ok(_) => visits.good += 1,
-                Err(error) if error.is_timeout() => visits.gave_up += 1,
-                Err(error) => return Err(error),
+            let answer = self.ask().await;
+            visits
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .count(&answer);
+            if let Err(error) = answer.map(drop) {
+                // Whoever gives up comes back; whoever finds the door closed does not.
+                if !error.is_timeout() {
+                    return Err(error);
+                }
             }
             tokio::time::sleep(self.pause).await;
         }
-        Ok(visits)
+        Ok(())
     }
 
     /// One request, drawn by lot.

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{ConnectInfo, MatchedPath};
+use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
 use ddtrace_core::events::{self, Block, HttpServerRequest, HttpServerResponse};
 use ddtrace_core::instrument::{Enabled, ServerRequest, Settings};
 use ddtrace_core::propagation::SpanContext;
 use ddtrace_core::trace::{Context, Site, Span, SpanKind, Tag, Value};
 use http::header::CONTENT_TYPE;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri};
 
 static SETTINGS: Settings = Settings::of("axum");
 
@@ -30,6 +30,8 @@ pub(crate) struct RequestSpan {
     settings: Arc<Enabled>,
     method: Method,
     route: Route,
+    /// The target, if its path is asked for once the response is known.
+    target: Option<Uri>,
     /// Whether the response cannot have a body, whatever the service puts into it.
     has_no_body: bool,
     /// Whether the service has control. Stays set if it panics.
@@ -85,6 +87,7 @@ impl RequestSpan {
             settings,
             method: request.method().clone(),
             route: route.clone(),
+            target: None,
             has_no_body: false,
             is_working: false,
         };
@@ -103,8 +106,10 @@ impl RequestSpan {
             span,
             settings,
             route,
+            target,
             ..
         } = self;
+        let uri = original_uri(request);
         settings.set_service(span, None);
         if settings.names_by_v1() {
             span.set_name("http.server.request");
@@ -113,18 +118,20 @@ impl RequestSpan {
             span,
             ServerRequest {
                 method: request.method(),
-                uri: request.uri(),
+                uri,
                 version: request.version(),
                 headers: request.headers(),
                 peer,
             },
         );
+        if settings.http().tags_endpoints() {
+            *target = Some(uri.clone());
+        }
         if let Some(route) = route.as_str() {
             describe_route(span, &self.method, route);
         }
         let event = events::dispatch::<HttpServerRequest<'_>>(|| {
-            let mut event =
-                HttpServerRequest::new(span, request.method(), request.uri(), request.headers());
+            let mut event = HttpServerRequest::new(span, request.method(), uri, request.headers());
             event.route = route.as_str();
             event.peer = peer;
             event.client_ip = client_ip;
@@ -150,6 +157,7 @@ impl RequestSpan {
             settings,
             method,
             route,
+            target,
             ..
         } = self;
         let (status, headers) = (response.status(), response.headers());
@@ -160,6 +168,11 @@ impl RequestSpan {
             }
             settings.http().tag_response(span, status, headers);
             let route = route.as_str();
+            if let Some(target) = target {
+                settings
+                    .http()
+                    .tag_endpoint(span, target.path(), route.is_some(), status);
+            }
             events::dispatch::<HttpServerResponse<'_>>(|| {
                 HttpServerResponse::new(span, route, status, headers)
             });
@@ -222,6 +235,12 @@ pub(crate) fn within<R>(span: &mut Option<RequestSpan>, work: impl FnOnce() -> R
         Some(span) => span.within(work),
         None => work(),
     }
+}
+
+/// The target as it stood in the request: a nested router sees only the rest of it.
+fn original_uri<B>(request: &Request<B>) -> &Uri {
+    let original = request.extensions().get::<OriginalUri>();
+    original.map_or(request.uri(), |OriginalUri(original)| original)
 }
 
 fn describe_route(span: &mut Span, method: &Method, route: &str) {

@@ -277,6 +277,60 @@ fn endless() -> Body {
 }
 
 #[tokio::test]
+async fn paths_stand_for_endpoints_where_there_is_no_route() {
+    let fallback = Router::new()
+        .route("/users/{id}", get(|| async { "ada" }))
+        .fallback(|| async { "anything" })
+        .layer(ddtrace_axum::layer());
+    let on = ("DD_TRACE_RESOURCE_RENAMING_ENABLED", "true");
+    let always = (
+        "DD_TRACE_RESOURCE_RENAMING_ALWAYS_SIMPLIFIED_ENDPOINT",
+        "true",
+    );
+    // Variables, and the endpoints of the two requests.
+    type Case<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 2]);
+    let cases: [Case<'_>; 3] = [
+        (&[], [None, None]),
+        (&[on], [Some("/elsewhere/{param:int}"), None]),
+        (
+            &[on, always],
+            [Some("/elsewhere/{param:int}"), Some("/users/{param:int}")],
+        ),
+    ];
+    for (variables, endpoints) in cases {
+        let recorder = recorder(variables);
+        let address = serve(fallback.clone()).await;
+        for (target, endpoint) in ["/elsewhere/123", "/users/123"].into_iter().zip(endpoints) {
+            reqwest::get(format!("http://{address}{target}"))
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap();
+            assert_eq!(
+                span(&recorder).await.meta("http.endpoint"),
+                endpoint,
+                "{target} {variables:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_on_a_nested_router_knows_the_whole_url() {
+    let nested = Router::new()
+        .route("/x", get(|| async { "x" }))
+        .layer(ddtrace_axum::layer());
+    let recorder = Recorder::new();
+    let address = serve(Router::new().nest("/api", nested)).await;
+    let url = format!("http://{address}/api/x");
+    reqwest::get(&url).await.unwrap().bytes().await.unwrap();
+    let span = span(&recorder).await;
+    assert_eq!(span.resource, "GET /api/x");
+    assert_eq!(span.meta("http.url"), Some(url.as_str()));
+}
+
+#[tokio::test]
 async fn the_span_lasts_until_the_last_byte() {
     let recorder = Recorder::new();
     let (more, received) = tokio::sync::mpsc::unbounded_channel::<Bytes>();

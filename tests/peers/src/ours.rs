@@ -121,5 +121,5 @@ fn asynchronous(children: u64) {
 }
 
 fn layer(router: Router) -> Router {
-    router
+    router.layer(ddtrace::axum::layer())
 }

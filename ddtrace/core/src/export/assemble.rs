@@ -275,6 +275,14 @@ impl Assembler {
         text: Option<&'a str>,
     ) {
         let config = &*self.config;
+        let is_inherited = open.parent_service == id.0 && text.is_none();
+        if span.is_local_root || !is_inherited {
+            span.metrics.push(("_dd.top_level", 1.0));
+        }
+        if id == ServiceId::GLOBAL && text.is_none() && config.service_mapping.is_empty() {
+            span.service = cut(&config.service, NAME_LIMIT);
+            return;
+        }
         let name = |id: ServiceId| match id {
             ServiceId::GLOBAL => Some(&*config.service),
             ServiceId::OVERFLOW => open.site.service(),
@@ -283,10 +291,6 @@ impl Assembler {
         let own = text.or_else(|| name(id)).unwrap_or(&config.service);
         let mapped = config.service_mapping.get(own).map_or(own, |to| &**to);
         span.service = cut(mapped, NAME_LIMIT);
-        let is_inherited = open.parent_service == id.0 && text.is_none();
-        if span.is_local_root || !is_inherited {
-            span.metrics.push(("_dd.top_level", 1.0));
-        }
         if !span.service.eq_ignore_ascii_case(&config.service) {
             span.meta
                 .push(("_dd.base_service", Cow::Borrowed(&*config.service)));

@@ -31,6 +31,15 @@ macro_rules! key {
     }};
 }
 
+/// The numbers of a span with their keys, all of fixed width: filled in and copied in one go.
+const NUMBERS: [u8; 87] = *b"\xa8trace_id\xcf\0\0\0\0\0\0\0\0\xa7span_id\xcf\0\0\0\0\0\0\0\0\
+    \xa5start\xd3\0\0\0\0\0\0\0\0\xa8duration\xd3\0\0\0\0\0\0\0\0\xa9parent_id\xcf\0\0\0\0\0\0\0\0";
+const TRACE_ID_AT: usize = 10;
+const SPAN_ID_AT: usize = TRACE_ID_AT + 8 + 9;
+const START_AT: usize = SPAN_ID_AT + 8 + 7;
+const DURATION_AT: usize = START_AT + 8 + 10;
+const PARENT_ID_AT: usize = DURATION_AT + 8 + 11;
+
 /// Appends one span.
 pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_events: bool) {
     let events_as_text =
@@ -59,18 +68,21 @@ pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_e
     bytes.put_str(span.name);
     key!(bytes, "resource");
     bytes.put_str(span.resource);
-    key!(bytes, "trace_id");
-    bytes.put_u64(span.trace_id.low());
-    key!(bytes, "span_id");
-    bytes.put_u64(span.span_id);
-    if has_parent {
-        key!(bytes, "parent_id");
-        bytes.put_u64(span.parent_id);
-    }
-    key!(bytes, "start");
-    bytes.put_i64(span.start);
-    key!(bytes, "duration");
-    bytes.put_i64(span.duration);
+    let mut numbers = NUMBERS;
+    let mut fill =
+        |at: usize, value: u64| numbers[at..at + 8].copy_from_slice(&value.to_be_bytes());
+    fill(TRACE_ID_AT, span.trace_id.low());
+    fill(SPAN_ID_AT, span.span_id);
+    fill(START_AT, span.start as u64);
+    fill(DURATION_AT, span.duration as u64);
+    fill(PARENT_ID_AT, span.parent_id);
+    // The parent comes last, so that leaving it out is a shorter copy.
+    let end = if has_parent {
+        NUMBERS.len()
+    } else {
+        DURATION_AT + 8
+    };
+    bytes.extend_from_slice(&numbers[..end]);
     if span.error {
         key!(bytes, "error");
         bytes.push(1);

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::config::{Config, QueryObfuscation};
 use crate::http::{
-    ClientIp, ErrorStatuses, HeaderTags, QueryTagging, UrlParts, hostname, sanitize_url,
+    ClientIp, ErrorStatuses, HeaderTags, QueryTagging, UrlParts, endpoint, hostname, sanitize_url,
 };
 use crate::trace::{Span, Tag, Value};
 
@@ -24,6 +24,15 @@ pub struct HttpRules {
     header_tags: HeaderTags,
     /// Nothing if addresses are not to be recorded.
     client_ip: Option<ClientIp>,
+    endpoints: Endpoints,
+}
+
+/// Which server spans get the kind of endpoint that their path looks like (`http.endpoint`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoints {
+    Never,
+    WithoutRoute,
+    Always,
 }
 
 /// A request that a server has received, by the types that most of them have in common.
@@ -61,6 +70,11 @@ impl HttpRules {
             client_ip: config
                 .client_ip_enabled
                 .then(|| ClientIp::new(config.client_ip_header.as_deref())),
+            endpoints: match (config.resource_renaming, config.resource_renaming_always) {
+                (false, _) => Endpoints::Never,
+                (true, false) => Endpoints::WithoutRoute,
+                (true, true) => Endpoints::Always,
+            },
         }
     }
 
@@ -122,6 +136,24 @@ impl HttpRules {
         let client = client_ip.find(headers, peer)?;
         span.set_tag("http.client_ip", client.to_string());
         Some(client)
+    }
+
+    /// Writes what kind of endpoint a server's request was for, by its path, if the framework had no route for it or the
+    /// user does not want to rely on that.
+    pub fn tag_endpoint(&self, span: &mut Span, path: &str, has_route: bool, status: StatusCode) {
+        let wanted = match self.endpoints {
+            Endpoints::Never => false,
+            Endpoints::WithoutRoute => !has_route && status != StatusCode::NOT_FOUND,
+            Endpoints::Always => status != StatusCode::NOT_FOUND,
+        };
+        if wanted {
+            span.set_tag("http.endpoint", endpoint(path));
+        }
+    }
+
+    /// Whether [`tag_endpoint`](Self::tag_endpoint) may need the path of a request.
+    pub fn tags_endpoints(&self) -> bool {
+        self.endpoints != Endpoints::Never
     }
 
     /// Writes what a client knows before it sends; `url` is absolute.

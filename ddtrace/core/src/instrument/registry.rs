@@ -21,9 +21,38 @@
 //!
 //!    The name is what users know from the settings and from the tag `component`: `DD_TRACE_KETTLE_ENABLED`,
 //!    `DD_KETTLE_SERVICE`.
-//! 3. The code that opens spans with [`Span`](crate::trace) and dispatches [events](crate::events). An integration
-//!    never names a product. What an integration has to do before its first span, and few have, goes into the function
-//!    given to [`Integration::starting_with`].
+//! 3. The code that makes spans. The static [`Site`](crate::trace::Site) of each kind of span is declared with
+//!    [`site!`](crate::site). A static [`Settings`](super::Settings) says, per span, whether the integration is on and
+//!    what the user has set for it; [`Span`](crate::trace::Span) is the span; an [event](crate::events) tells
+//!    products of it. What many libraries have in common is here already: [`HttpRules`](super::HttpRules) for
+//!    servers and clients of HTTP, [`sql`](crate::sql) for databases, [`propagation`](crate::propagation) for headers.
+//!
+//!    ```
+//!    use ddtrace_core::instrument::Settings;
+//!    use ddtrace_core::trace::{Site, Span, SpanKind, extract};
+//!
+//!    static SETTINGS: Settings = Settings::of("kettle");
+//!
+//!    ddtrace_core::site! {
+//!        static BOIL: Site = Site::new("kettle.boil", "boil", module_path!(), file!(), line!())
+//!            .with_kind(SpanKind::Server)
+//!            .with_component("kettle");
+//!    }
+//!
+//!    fn boil(order: &http::HeaderMap) {
+//!        let Some(settings) = SETTINGS.get() else {
+//!            return; // off: do what the library does, and nothing else
+//!        };
+//!        let mut span = Span::start_from(&BOIL, extract(order));
+//!        settings.set_service(&mut span, None);
+//!        let _active = span.enter();
+//!        // what the library does
+//!    }
+//!    # boil(&http::HeaderMap::new());
+//!    ```
+//!
+//!    An integration never changes what the library returns, never names a product, and never panics. What it has to do
+//!    before its first span, and few have, goes into the function given to [`Integration::starting_with`].
 //! 4. In the facade, a feature and a re-export (`pub use ddtrace_kettle as kettle;`). A crate that is listed in a
 //!    manifest but never named in code is not linked, and its descriptor is missing: the re-export is what names it.
 //!

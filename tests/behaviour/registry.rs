@@ -1,0 +1,17 @@
+//! A crate that is listed in a manifest but never named is not linked: the facade has to name every integration.
+//!
+//! Here for the debug build; `tests/long/registry` does the same for release builds with and without link-time optimisation.
+
+use crate::program::command;
+use ddtrace_tests::process;
+use serde_json::json;
+
+#[test]
+fn every_integration_and_every_annotated_function_is_listed() {
+    let ended = process::run(&mut command(&["registry"], "http://127.0.0.1:9"));
+    let expected = json!({
+        "integrations": ["axum 0.8", "reqwest 0.13", "sqlx 0.8", "sqlx 0.9"],
+        "sites": 7,
+    });
+    assert_eq!(ended.report(), expected);
+}
