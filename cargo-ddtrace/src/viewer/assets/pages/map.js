@@ -17,8 +17,8 @@ import { none } from "../parts/values.js";
 
 const WIDTH = 190;
 const HEIGHT = 62;
-const COLUMN = 312;
-const LINE = 98;
+const COLUMN = 284;
+const LINE = 108;
 /** Height of the place where an edge passes through a layer. */
 const PASS = 44;
 const WINDOWS = [["1m", "1 min"], ["5m", "5 min"], ["30m", "30 min"], ["2h", "2 h"], ["all", "everything"]];
@@ -125,6 +125,9 @@ export function open(main, first) {
     const height = 24 + tall;
     const chosenNode = query.get("node");
     const chosenEdge = query.get("edge");
+    // Where several edges leave a node their labels stand near the other ends, and the reverse.
+    const degree = new Map();
+    for (const { from, to } of data.edges) for (const key of [`from ${from}`, `to ${to}`]) degree.set(key, (degree.get(key) ?? 0) + 1);
     const busiest = Math.max(...data.edges.map((edge) => edge.rate), 1e-9);
     const focused = document.activeElement?.getAttribute?.("data-focus");
 
@@ -151,7 +154,10 @@ export function open(main, first) {
           const [x2, y2] = [stop.x, stop.y + HEIGHT / 2];
           const bend = Math.min(80, (x2 - x) / 2);
           d += ` C ${x + bend} ${y}, ${x2 - bend} ${y2}, ${x2} ${y2}`;
-          middle = { x: (x + x2) / 2, y: (y + y2) / 2 };
+          const [many, few] = [degree.get(`from ${edge.from}`), degree.get(`to ${edge.to}`)];
+          const t = many > few ? 0.68 : few > many ? 0.32 : 0.5;
+          const mix = (a, b, c, e) => (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t ** 2 * c + t ** 3 * e;
+          middle = { x: mix(x, x + bend, x2 - bend, x2), y: mix(y, y, y2, y2) };
           [x, y] = [x2 + WIDTH, y2];
           if (!stop.end) d += ` H ${x}`;
         });
@@ -167,14 +173,16 @@ export function open(main, first) {
       svg("path", { class: "hit", d }),
       svg("path", { class: "wire", d, "marker-end": wrong ? "url(#arrow-wrong)" : "url(#arrow)", "stroke-width": (1.2 + 2.6 * Math.sqrt(edge.rate / busiest)).toFixed(1), "stroke-dasharray": nodeOf(edge.to).kind === "peer" ? "5 4" : null }),
       svg("text", { class: "edge-text", x: middle.x, y: middle.y - 6, "text-anchor": "middle" }, rate(edge.rate)),
-      svg("text", { class: "edge-text faint", x: middle.x, y: middle.y + 15, "text-anchor": "middle" }, edge.errors ? `${percent(edge.error_rate)} ✖ · ` : "", duration(edge.p95))) };
+      svg("text", { class: "edge-text faint", x: middle.x, y: middle.y + 15, "text-anchor": "middle" }, duration(edge.p95)),
+      edge.errors ? svg("text", { class: "edge-text bad", x: middle.x, y: middle.y + 29, "text-anchor": "middle" }, `✖ ${percent(edge.error_rate)}`) : null) };
     });
 
     const boxes = data.nodes.map((node) => {
       const { x, y } = at.get(node.id);
       const peer = node.kind === "peer";
       const wrong = node.error_rate >= 0.05;
-      const label = node.label.length > 20 ? `${node.label.slice(0, 19)}…` : node.label;
+      const room = node.errors && !peer ? 13 : 20;
+      const label = node.label.length > room ? `${node.label.slice(0, room - 1)}…` : node.label;
       return svg("g", {
         class: `node ${peer ? "peer-node" : serviceClass(node.id)} ${wrong ? "wrong" : ""} ${chosenNode === node.id ? "chosen" : ""}`,
         transform: `translate(${x} ${y})`, role: "button", tabindex: 0, "data-focus": `node ${node.id}`, "aria-label": sentence(node),
@@ -184,12 +192,14 @@ export function open(main, first) {
       peer ? null : svg("rect", { class: "stripe", width: 4, height: HEIGHT - 20, x: 10, y: 10, rx: 2 }),
       svg("text", { class: "node-name", x: peer ? 16 : 24, y: 25 }, label),
       svg("text", { class: "node-text", x: peer ? 16 : 24, y: 45 }, peer ? `${KINDS[node.type] ?? node.type} · ${rate(node.rate)}` : `${rate(node.rate)} · p95 ${duration(node.p95)}`),
-      node.errors ? svg("text", { class: "node-errors", x: WIDTH - 12, y: 25, "text-anchor": "end" }, `✖ ${percent(node.error_rate)}`) : null);
+      node.errors ? svg("text", { class: "node-errors", x: WIDTH - 12, y: peer ? 45 : 25, "text-anchor": "end" }, `✖ ${percent(node.error_rate)}`) : null);
     });
 
     const marker = (id, className) => svg("marker", { id, class: className, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 .5 7 4 0 7.5z" }));
     const drawing = svg("svg", { class: "map", viewBox: `0 0 ${width} ${height + 26}`, width, height: height + 26, role: "group", "aria-label": "Service map" },
       svg("defs", null, marker("arrow", "head"), marker("arrow-wrong", "head wrong")), lines.map(({ node }) => node), boxes);
+    // A wide map scrolls before its text gets too small to read.
+    style(drawing, { "min-width": `${Math.round(width * 0.72)}px` });
     fill(picture, drawing, list);
     drawList();
     if (focused) [...picture.querySelectorAll("[data-focus]")].find((node) => node.getAttribute("data-focus") === focused)?.focus();

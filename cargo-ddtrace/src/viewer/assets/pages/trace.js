@@ -58,7 +58,7 @@ export function open(main, first) {
     const state = {
       folded: before?.folded ?? new Set(), opened: before?.opened ?? new Set(), groups: model.repeats(trace),
       criticalRows: model.byRow(segments), critical: null, gaps: model.gaps(trace), showGaps: true,
-      shortest: 0, hidden: new Set(), matches: null, found: null, top: -1, from: 0, to: trace.total,
+      shortest: 0, hidden: new Set(), matches: null, found: null, top: -1, from: 0, to: trace.total, findText: "", showOnly: false,
     };
     // A trace of thousands of spans opens with its upper levels, the deeper ones one key away.
     if (!before && trace.n > 2000) {

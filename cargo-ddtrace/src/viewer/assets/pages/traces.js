@@ -244,7 +244,8 @@ export function open(main, first) {
     const scale = Math.max(1, answer?.duration?.p99 ?? trace.duration);
     const share = Math.min(1, trace.duration / scale);
     const bar = style(el("span", { class: `meter ${serviceClass(root.service)}` }, style(el("i"), { width: `${Math.max(1.5, share * 100)}%` })), {});
-    const others = trace.services.filter((name) => name !== root.service);
+    const others = trace.services.filter((name) => name !== root.service).sort();
+    const named = others.length > 2 ? 2 : others.length;
     return {
       attributes: { class: `trace-columns ${trace.errors ? "has-error" : ""} ${trace.evicted ? "gone" : ""}` },
       cells: [
@@ -257,7 +258,7 @@ export function open(main, first) {
           trace.matched !== null && trace.matched !== undefined ? el("span", { class: "faint small matched" }, plural(trace.matched, "match", "matches")) : null),
         cell("length", bar, el("span", { class: "number" }, duration(trace.duration))),
         cell("number", count(trace.spans)),
-        cell("others", others.slice(0, 3).map((name) => badge.service(name)), others.length > 3 ? el("span", { class: "faint", title: others.slice(3).join(", ") }, `+${others.length - 3}`) : null),
+        cell("others", others.slice(0, named).map((name) => badge.service(name)), others.length > named ? el("span", { class: "faint", title: others.slice(named).join(", ") }, `+${others.length - named}`) : null),
         cell("marks", badge.errors(trace.errors), badge.problems(trace.problems, trace.worst)),
       ],
     };

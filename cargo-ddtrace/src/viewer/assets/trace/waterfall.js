@@ -27,6 +27,7 @@ const MOST_MARKS = 160;
  */
 export function waterfall(trace, state, events) {
   let rows = [];
+  let width = 0;
   const ruler = el("div", { class: "ruler", "aria-hidden": "true" });
   const lines = el("div");
   const list = grid({
@@ -213,25 +214,27 @@ export function waterfall(trace, state, events) {
     };
   }
 
-  function drawRuler() {
+  /** Asking for sizes makes the browser lay out the page, so it is done when they have changed. */
+  function measure() {
+    width = ruler.clientWidth;
     style(node, { "--gutter": `${list.node.offsetWidth - list.node.clientWidth}px` });
-    const points = ticks(state.from, state.to, ruler.clientWidth > 700 ? 8 : ruler.clientWidth > 350 ? 5 : 3);
+    drawRuler();
+  }
+
+  function drawRuler() {
+    const points = ticks(state.from, state.to, width > 700 ? 8 : width > 350 ? 5 : 3);
     fill(ruler, points.map((point) => style(el("span", null, point === 0 ? "0" : duration(point)), { left: `${position(point)}%` })));
     fill(lines, points.map((point) => style(el("i"), { left: `${position(point)}%` })));
   }
 
-  /** Draws what `state` says. @param {{rows?: boolean}} [what] */
-  function update({ recount = true } = {}) {
-    if (recount) {
-      const activeRow = rows[list.active]?.row;
-      rows = visibleRows(trace, state);
-      list.setCount(rows.length);
-      if (activeRow !== undefined) {
-        const index = indexOf(activeRow);
-        if (index >= 0 && index !== list.active) list.activate(index, { quiet: true });
-      }
-    } else {
-      list.refresh();
+  /** Draws what `state` says. */
+  function update() {
+    const activeRow = rows[list.active]?.row;
+    rows = visibleRows(trace, state);
+    list.setCount(rows.length);
+    if (activeRow !== undefined) {
+      const index = indexOf(activeRow);
+      if (index >= 0 && index !== list.active) list.activate(index, { quiet: true });
     }
     drawRuler();
   }
@@ -256,7 +259,7 @@ export function waterfall(trace, state, events) {
     return index >= 0;
   }
 
-  const watcher = new ResizeObserver(drawRuler);
+  const watcher = new ResizeObserver(measure);
   watcher.observe(ruler);
 
   return {
