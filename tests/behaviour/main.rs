@@ -6,5 +6,6 @@ mod program;
 mod python;
 mod registry;
 mod sending;
+mod soak;
 mod sqlx_postgres;
 mod test_agent;
