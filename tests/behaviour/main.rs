@@ -2,6 +2,7 @@
 
 mod bad_weather;
 mod dependencies;
+mod disabled;
 mod program;
 mod python;
 mod registry;
