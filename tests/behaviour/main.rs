@@ -7,6 +7,7 @@ mod program;
 mod python;
 mod registry;
 mod sending;
+mod shop;
 mod soak;
 mod sqlx_postgres;
 mod test_agent;
