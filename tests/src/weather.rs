@@ -16,6 +16,8 @@ pub enum Weather {
     Status(u16),
     /// Reads it and answers with this body, status 200.
     Says(&'static str),
+    /// Takes it, except that `/v0.5/traces` does not exist.
+    WithoutV05,
     /// Answers with bytes that are not HTTP.
     Garbage,
     /// Closes the connection before anything is read.
@@ -196,6 +198,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             state.begun += 1;
             state.weather
         };
+        let weather = match weather {
+            Weather::WithoutV05 if line.contains("/v0.5/") => Weather::Status(404),
+            Weather::WithoutV05 => Weather::Fair,
+            other => other,
+        };
         if weather == Weather::Closes {
             return writer.shutdown(Shutdown::Both);
         }
@@ -268,6 +275,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
                     writer.write_all(&[b' '; 4096])?;
                 }
             }
+            Weather::WithoutV05 => unreachable!("turned into another above"),
             Weather::Closes | Weather::ClosesMidBody | Weather::Deaf => {
                 unreachable!("dealt with above")
             }
