@@ -28,6 +28,10 @@ pub(crate) mod flags {
     pub(crate) const CONTEXT: u32 = 128;
     /// Has a remote parent.
     pub(crate) const REMOTE_PARENT: u32 = 256;
+    /// A panic went through it.
+    pub(crate) const PANICKED: u32 = 512;
+    /// Not begun: starts with the first poll of its future.
+    pub(crate) const LATER: u32 = 1024;
 }
 
 /// A span that has begun and not ended: 48 bytes.
