@@ -106,6 +106,28 @@ fn answers_that_make_no_sense_are_no_reason_to_send_again() {
 }
 
 #[test]
+fn an_agent_without_v05_gets_v04_from_then_on() {
+    let agent = Agent::start(Weather::WithoutV05);
+    let mut command = command(&["steady"], &agent.url());
+    command.env("DD_TRACE_API_VERSION", "v0.5");
+    let mut process = Process::start(&mut command);
+    make(&mut process, 3);
+    make(&mut process, 4);
+    make(&mut process, 5);
+    let (report, errors) = end(process);
+    let lines: Vec<_> = agent
+        .received()
+        .into_iter()
+        .map(|request| request.line)
+        .collect();
+    let v05 = lines.iter().filter(|line| line.contains("/v0.5/")).count();
+    assert_eq!(v05, 1, "it is asked once: {lines:?}");
+    // The payload of the first try can't be written anew, its spans are gone.
+    assert_eq!(agent.chunks().len(), 9, "{report} {errors}");
+    assert_eq!(number(&report, "sent"), 18, "{report} {errors}");
+}
+
+#[test]
 fn an_agent_that_is_away_and_comes() {
     let address = weather::nobody();
     let mut process = start(&["steady"], &format!("http://{address}"));

@@ -2,9 +2,12 @@
 
 mod bad_weather;
 mod dependencies;
+mod disabled;
 mod program;
 mod python;
 mod registry;
 mod sending;
+mod shop;
+mod soak;
 mod sqlx_postgres;
 mod test_agent;

@@ -257,3 +257,33 @@ fn programs_of_every_kind_pass_all_checks() {
     agent.assert_checks_passed();
     assert!(agent.traces().len() > 100 && agent.runs());
 }
+
+#[test]
+fn a_unix_socket_is_as_good_as_a_port() {
+    let Some(agent) = TestAgent::start() else {
+        return;
+    };
+    for url in [
+        agent.socket_url(),
+        agent.socket_url().replace("unix://", "unix:"),
+    ] {
+        let before = agent.traces().len();
+        let (report, ended) = run(&["runtime", "multi-thread"], &url);
+        if url.starts_with("unix:///") {
+            assert_eq!(
+                number(&report, "sent"),
+                number(&report, "made"),
+                "{url}: {ended:#?}"
+            );
+            assert_eq!(agent.traces().len(), before + 20, "{url}");
+        } else {
+            // Not an address: said so, and nothing else happens.
+            assert_eq!(
+                number(&report, "sent") + number(&report, "dropped"),
+                number(&report, "made"),
+                "{url}: {ended:#?}"
+            );
+        }
+    }
+    agent.assert_checks_passed();
+}

@@ -48,6 +48,7 @@ fn main() {
         "flood" => sending::flood(number(&arguments, 1), number(&arguments, 2)),
         "large" => sending::large(number(&arguments, 1)),
         "million" => sending::million(),
+        "soak" => sending::soak(number(&arguments, 1)),
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),

@@ -114,6 +114,31 @@ pub(crate) fn million() {
     report_with(made, json!({ "peak": peak }));
 }
 
+/// Four threads, together about 20,000 spans a second for so many seconds.
+pub(crate) fn soak(seconds: u64) {
+    let guard = ddtrace::init();
+    let began = Instant::now();
+    let work = || {
+        let mut made = 0;
+        while began.elapsed() < Duration::from_secs(seconds) {
+            for children in 0..10 {
+                made += trace(children);
+            }
+            std::thread::sleep(Duration::from_millis(11));
+        }
+        made
+    };
+    let made = std::thread::scope(|scope| {
+        let threads = [(); 4].map(|()| scope.spawn(work));
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .sum()
+    });
+    guard.shutdown(Duration::from_secs(30));
+    report(made);
+}
+
 /// Ends by `process::exit`, with a trace that had its time to be sent and one that had not.
 pub(crate) fn exit() {
     let _guard = ddtrace::init();

@@ -5,6 +5,7 @@ use crate::process::Process;
 use crate::{service, wait};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Every check that version 1.69.1 has.
@@ -15,6 +16,13 @@ const CHECKS: &str = "trace_count_header,meta_tracer_version_header,trace_conten
 pub struct TestAgent {
     process: Process,
     address: SocketAddr,
+    socket: PathBuf,
+}
+
+impl Drop for TestAgent {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.socket);
+    }
 }
 
 impl TestAgent {
@@ -27,6 +35,7 @@ impl TestAgent {
         for _ in 0..5 {
             let [port, otlp_http, otlp_grpc] = free_ports();
             let mut command = Command::new(&program);
+            let socket = std::env::temp_dir().join(format!("ddtrace-tests-{port}.socket"));
             let option = |name: &str, value: &dyn std::fmt::Display| {
                 [format!("--{name}"), value.to_string()]
             };
@@ -37,6 +46,7 @@ impl TestAgent {
                 .args(option("log-level", &"ERROR"))
                 .args(option("pool-trace-check-failures", &"true"))
                 .args(option("port", &port))
+                .args(option("trace-uds-socket", &socket.display()))
                 .args(option("otlp-http-port", &otlp_http))
                 .args(option("otlp-grpc-port", &otlp_grpc))
                 .args(option("snapshot-dir", &std::env::temp_dir().display()));
@@ -49,11 +59,20 @@ impl TestAgent {
                 }
             });
             if up {
-                return Some(TestAgent { process, address });
+                return Some(TestAgent {
+                    process,
+                    address,
+                    socket,
+                });
             }
             last = Some(process.end());
         }
         panic!("the test agent did not start: {last:#?}");
+    }
+
+    /// The value of `DD_TRACE_AGENT_URL` for the agent's Unix socket.
+    pub fn socket_url(&self) -> String {
+        format!("unix://{}", self.socket.display())
     }
 
     /// The value of `DD_TRACE_AGENT_URL`.

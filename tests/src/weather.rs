@@ -16,6 +16,8 @@ pub enum Weather {
     Status(u16),
     /// Reads it and answers with this body, status 200.
     Says(&'static str),
+    /// Takes it, except that `/v0.5/traces` does not exist.
+    WithoutV05,
     /// Answers with bytes that are not HTTP.
     Garbage,
     /// Closes the connection before anything is read.
@@ -35,15 +37,11 @@ pub enum Weather {
 }
 
 impl Weather {
-    /// Whether the agent says that it took the payload, whatever happens after the status.
+    /// Whether the agent says in time that it took the payload, whatever happens after the status.
     pub fn accepts(self) -> bool {
         matches!(
             self,
-            Weather::Fair
-                | Weather::Says(_)
-                | Weather::Drips
-                | Weather::Endless
-                | Weather::ClosesMidAnswer
+            Weather::Fair | Weather::Says(_) | Weather::Endless | Weather::ClosesMidAnswer
         )
     }
 }
@@ -74,6 +72,9 @@ impl Received {
 struct State {
     weather: Weather,
     received: Vec<Received>,
+    /// Decode and count accepted payloads instead of keeping requests.
+    counts_only: bool,
+    spans: u64,
     /// Requests of any kind that began, read to their end or not.
     begun: usize,
 }
@@ -99,11 +100,25 @@ impl Agent {
         )
     }
 
+    /// Starts one that keeps no requests, for long runs: only [`Agent::counted_spans`] tells what came.
+    pub fn start_counting(weather: Weather) -> Agent {
+        let agent = Agent::start(weather);
+        agent.lock().counts_only = true;
+        agent
+    }
+
+    /// How many spans an agent that only counts has accepted.
+    pub fn counted_spans(&self) -> u64 {
+        self.lock().spans
+    }
+
     fn on(listener: TcpListener, weather: Weather) -> Agent {
         let state = Arc::new(Mutex::new(State {
             weather,
             received: Vec::new(),
             begun: 0,
+            counts_only: false,
+            spans: 0,
         }));
         let agent = Agent {
             address: listener.local_addr().expect("it is bound"),
@@ -183,6 +198,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             state.begun += 1;
             state.weather
         };
+        let weather = match weather {
+            Weather::WithoutV05 if line.contains("/v0.5/") => Weather::Status(404),
+            Weather::WithoutV05 => Weather::Fair,
+            other => other,
+        };
         if weather == Weather::Closes {
             return writer.shutdown(Shutdown::Both);
         }
@@ -207,12 +227,19 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             continue;
         }
         let line = line.trim_end().to_owned();
-        lock().received.push(Received {
+        let request = Received {
             line,
             headers,
             body,
             weather,
-        });
+        };
+        let counts_only = lock().counts_only;
+        if !counts_only {
+            lock().received.push(request);
+        } else if weather.accepts() {
+            let chunks = payload::chunks(&request.body).expect("a v0.4 payload");
+            lock().spans += chunks.iter().flatten().count() as u64;
+        }
         match weather {
             Weather::Fair => answer(
                 &mut writer,
@@ -248,6 +275,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
                     writer.write_all(&[b' '; 4096])?;
                 }
             }
+            Weather::WithoutV05 => unreachable!("turned into another above"),
             Weather::Closes | Weather::ClosesMidBody | Weather::Deaf => {
                 unreachable!("dealt with above")
             }

@@ -1,1 +1,1 @@
-//! What the compiler says when the attributes are misused.
+//! What the attributes do to real code (`corpus`), and what the compiler says when they are misused (`ui`).

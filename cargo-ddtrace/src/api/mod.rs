@@ -7,6 +7,7 @@ pub mod control;
 pub mod error;
 pub mod export;
 pub mod map;
+pub mod peers;
 pub mod problems;
 pub mod query;
 pub mod requests;
@@ -143,4 +144,12 @@ pub fn routes() -> Router<Shared> {
         .route("/api/faults", get(control::faults).put(control::put_faults))
         .route("/api/rates", get(control::rates).put(control::put_rates))
         .route("/api/clear", post(control::clear))
+}
+
+/// Runs what takes longer than a few milliseconds beside the tasks that answer requests.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
 }

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::error::ApiError;
 use super::query::{Parameters, Raw};
 use super::traces::percentile;
+use super::{Shared, apart};
 use crate::store::segment::{Row, Segment, flag};
 use crate::store::{Kept, now};
 
@@ -67,9 +67,13 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn add(&mut self, row: &Row) {
+        self.add_one(row.duration.max(0) as u64, row.is(flag::ERROR));
+    }
+
+    pub(super) fn add_one(&mut self, duration: u64, error: bool) {
         self.requests += 1;
-        self.errors += u64::from(row.is(flag::ERROR));
-        self.durations.push(row.duration.max(0) as u64);
+        self.errors += u64::from(error);
+        self.durations.push(duration);
     }
 
     /// Counts, rates and percentiles; sorts the durations.
@@ -107,20 +111,24 @@ struct Service {
 pub(super) async fn get(State(shared): State<Shared>, raw: Raw) -> Result<Json<Value>, ApiError> {
     let parameters = Parameters::from(raw);
     let window = Window::read(&parameters, &shared.store().lock())?;
+    let answer = apart(move || walk(&shared, window)).await;
+    Ok(Json(answer))
+}
+
+fn walk(shared: &Shared, window: Window) -> Value {
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
-    let mut answer = shared.store().scan(
+    let rev = shared.store().scan(
         &mut services,
         |services, segment| add(services, segment, window),
-        |services, store| {
-            let list: Vec<Value> = std::mem::take(services)
-                .into_iter()
-                .map(|(name, service)| show(name, service, &window))
-                .collect();
-            json!({"rev": store.rev, "services": list})
-        },
+        |_, store| store.rev,
     );
+    let list: Vec<Value> = services
+        .into_iter()
+        .map(|(name, service)| show(name, service, &window))
+        .collect();
+    let mut answer = json!({"rev": rev, "services": list});
     window.show(&mut answer);
-    Ok(Json(answer))
+    answer
 }
 
 fn add(services: &mut BTreeMap<String, Service>, segment: &Segment, window: Window) {

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::error::ApiError;
 use super::query::{Parameters, Raw};
+use super::{Shared, apart};
 use crate::store::segment::{Row, Segment, flag};
 
 const SUGGESTED: usize = 50;
@@ -33,12 +33,17 @@ pub(super) async fn get(State(shared): State<Shared>, raw: Raw) -> Result<Json<V
         .to_owned();
     // An empty value asks for all values; none asks for keys.
     let value = parameters.given("value").map(str::to_lowercase);
+    let list = apart(move || find(&shared, &key, value)).await;
+    Ok(Json(json!({"suggestions": list})))
+}
+
+fn find(shared: &Shared, key: &str, value: Option<String>) -> Vec<Value> {
     let mut counts: HashMap<String, u64> = HashMap::new();
     shared.store().scan(
         &mut counts,
         |counts, segment| match &value {
             None => count_keys(counts, segment),
-            Some(_) => count_values(counts, segment, &key),
+            Some(_) => count_values(counts, segment, key),
         },
         |_, _| (),
     );
@@ -49,11 +54,10 @@ pub(super) async fn get(State(shared): State<Shared>, raw: Raw) -> Result<Json<V
         .collect();
     found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     found.truncate(SUGGESTED);
-    let list: Vec<_> = found
+    found
         .into_iter()
         .map(|(text, count)| json!({"text": text, "count": count}))
-        .collect();
-    Ok(Json(json!({"suggestions": list})))
+        .collect()
 }
 
 fn add(counts: &mut HashMap<String, u64>, segment: &Segment, by_number: HashMap<u32, u64>) {

@@ -9,10 +9,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Map, Value, json};
 
-use super::Shared;
 use super::error::ApiError;
 use super::query::{Parameters, Raw};
 use super::traces::show_summary;
+use super::{Shared, peers};
 use crate::search::{Query, trace_id};
 use crate::store::Kept;
 use crate::store::segment::{Row, Segment, flag};
@@ -198,7 +198,7 @@ fn show(store: &Kept, number: u32) -> Value {
             }
         }
         let peer = if row.is(flag::OUTGOING) && !served.contains(&at) {
-            peer(segment, row).unwrap_or("")
+            peers::name(segment, row).unwrap_or("")
         } else {
             ""
         };
@@ -261,7 +261,7 @@ fn show(store: &Kept, number: u32) -> Value {
         kind,
         component,
         status,
-        peers,
+        peer,
     ] = columns;
     json!({
         "id": summary.id(),
@@ -284,7 +284,7 @@ fn show(store: &Kept, number: u32) -> Value {
         "kind": kind,
         "component": component,
         "status": status,
-        "peer": peers,
+        "peer": peer,
         "flags": flags,
         "problems": problems,
         "missing_parent": missing,
@@ -297,39 +297,6 @@ fn same_service(tree: &Tree<'_>, a: usize, b: usize) -> bool {
         segment.strings.get(row.service)
     };
     service(a) == service(b)
-}
-
-/// What an outgoing span called, as its tags name it.
-pub(super) fn peer<'s>(segment: &'s Segment, row: &Row) -> Option<&'s str> {
-    // The first of these that is there names the peer best.
-    const KEYS: [&str; 15] = [
-        "peer.service",
-        "messaging.destination.name",
-        "messaging.destination",
-        "db.name",
-        "db.instance",
-        "db.namespace",
-        "db.system",
-        "out.host",
-        "server.address",
-        "network.destination.name",
-        "net.peer.name",
-        "peer.hostname",
-        "http.host",
-        "messaging.system",
-        "rpc.service",
-    ];
-    let mut best: Option<(usize, &str)> = None;
-    for (key, value) in segment.meta(row) {
-        let key = segment.strings.get(*key);
-        if let Some(rank) = KEYS.iter().position(|known| *known == key) {
-            let value = segment.strings.get(*value);
-            if !value.is_empty() && best.is_none_or(|(best, _)| rank < best) {
-                best = Some((rank, value));
-            }
-        }
-    }
-    best.map(|(_, value)| value)
 }
 
 pub(super) async fn find(

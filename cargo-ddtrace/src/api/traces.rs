@@ -1,15 +1,13 @@
 //! `GET /api/traces`: the list, from summaries alone unless a search needs the spans.
 
-use std::collections::HashMap;
-
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::error::ApiError;
 use super::query::{Parameters, Raw};
-use crate::search::Query;
+use super::{Shared, apart};
+use crate::search::{Counts, Query};
 use crate::store::Kept;
 use crate::store::summary::{Entry, Summary};
 
@@ -82,30 +80,32 @@ pub(super) async fn list(State(shared): State<Shared>, raw: Raw) -> Result<Json<
                 })?)
             }
         };
-    let query = parameters
-        .text("q")
-        .map(|q| Query::new(q, shared.store()))
-        .transpose()?
-        .filter(|q| !q.is_empty());
-    let answer = match query {
-        None => show(
-            &shared.store().lock(),
-            None,
-            &filter,
-            limit,
-            cursor,
-            buckets,
-        ),
-        Some(query) => query.count(shared.store(), |counts, store| {
-            show(store, Some(counts), &filter, limit, cursor, buckets)
-        }),
-    };
-    Ok(Json(answer))
+    let q = parameters.text("q").map(str::to_owned);
+    let answer = apart(move || -> Result<Value, ApiError> {
+        let query = q
+            .map(|q| Query::new(&q, shared.store()))
+            .transpose()?
+            .filter(|q| !q.is_empty());
+        Ok(match query {
+            None => show(
+                &shared.store().lock(),
+                None,
+                &filter,
+                limit,
+                cursor,
+                buckets,
+            ),
+            Some(query) => query.count(shared.store(), |counts, store| {
+                show(store, Some(counts), &filter, limit, cursor, buckets)
+            }),
+        })
+    });
+    Ok(Json(answer.await?))
 }
 
 fn show(
     store: &Kept,
-    counts: Option<&HashMap<u32, u32>>,
+    counts: Option<&Counts>,
     filter: &Filter,
     limit: usize,
     cursor: Option<(i64, u32)>,
@@ -115,7 +115,7 @@ fn show(
         .traces()
         .filter(|(number, summary)| {
             summary.spans > 0
-                && counts.is_none_or(|counts| counts.contains_key(number))
+                && counts.is_none_or(|counts| counts.get(*number) > 0)
                 && filter.passes(summary)
         })
         .map(|(number, summary)| (summary.start, number))
@@ -126,7 +126,7 @@ fn show(
     let traces: Vec<_> = page
         .iter()
         .filter_map(|(_, number)| {
-            let matched = counts.map(|counts| counts.get(number).copied().unwrap_or(0));
+            let matched = counts.map(|counts| counts.get(*number));
             store
                 .trace(*number)
                 .map(|summary| show_summary(summary, matched))

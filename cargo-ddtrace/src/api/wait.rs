@@ -69,10 +69,7 @@ fn count(shared: &Shared, q: &str) -> Result<([u64; 3], u64), ApiError> {
         ));
     }
     Ok(query.count(shared.store(), |counts, store| {
-        let spans = counts.values().map(|count| u64::from(*count)).sum();
-        (
-            [counts.len() as u64, spans, store.counts.requests],
-            store.rev,
-        )
+        let (traces, spans) = counts.totals();
+        ([traces, spans, store.counts.requests], store.rev)
     }))
 }

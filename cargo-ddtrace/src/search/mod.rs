@@ -11,15 +11,60 @@
 
 pub mod parse;
 pub mod plan;
+pub mod tree;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::store::segment::{Row, Segment, flag};
 use crate::store::{Kept, Store};
-use parse::{Field, Node, Test};
 use plan::Plan;
+use tree::{Field, Node, Test};
 
 pub use parse::{BadQuery, parse};
+
+/// Matching spans by trace.
+#[derive(Debug)]
+pub struct Counts {
+    /// The trace of the first count; those before it are no longer listed.
+    first: u32,
+    counts: Vec<u32>,
+}
+
+impl Counts {
+    fn from(first: u32) -> Counts {
+        Counts {
+            first,
+            counts: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, trace: u32) {
+        let Some(at) = trace.checked_sub(self.first) else {
+            return;
+        };
+        let at = at as usize;
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        self.counts[at] += 1;
+    }
+
+    /// Of one trace.
+    pub fn get(&self, trace: u32) -> u32 {
+        let at = trace.checked_sub(self.first);
+        at.and_then(|at| self.counts.get(at as usize).copied())
+            .unwrap_or(0)
+    }
+
+    /// How many traces, and how many spans.
+    pub fn totals(&self) -> (u64, u64) {
+        let traces = self.counts.iter().filter(|count| **count > 0).count();
+        (
+            traces as u64,
+            self.counts.iter().map(|count| u64::from(*count)).sum(),
+        )
+    }
+}
 
 /// A parsed query, with the traces that each of its `root(…)` holds for.
 #[derive(Debug)]
@@ -65,12 +110,8 @@ impl Query {
     }
 
     /// Counts the matching spans by trace, and shows the result to `finish` under the store's lock.
-    pub fn count<T>(
-        &self,
-        store: &Store,
-        finish: impl FnOnce(&HashMap<u32, u32>, &mut Kept) -> T,
-    ) -> T {
-        let mut counts = HashMap::new();
+    pub fn count<T>(&self, store: &Store, finish: impl FnOnce(&Counts, &mut Kept) -> T) -> T {
+        let mut counts = Counts::from(store.lock().first_trace());
         store.scan(
             &mut counts,
             |counts, segment| {
@@ -79,7 +120,7 @@ impl Query {
                 };
                 for row in &segment.rows {
                     if plan.matches(segment, row, &self.roots) {
-                        *counts.entry(row.trace).or_insert(0) += 1;
+                        counts.add(row.trace);
                     }
                 }
             },

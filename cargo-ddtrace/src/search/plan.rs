@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::parse::{Bound, Field, Node, Piece, Test};
+use super::tree::{Bound, Field, Node, Piece, Test};
 use crate::store::segment::{Row, Segment, flag};
 use crate::store::strings::Strings;
 

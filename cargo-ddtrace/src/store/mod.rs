@@ -252,6 +252,11 @@ impl Kept {
             .map(move |(at, summary)| (first + at as u32, summary))
     }
 
+    /// The number of the oldest trace that is listed.
+    pub fn first_trace(&self) -> u32 {
+        self.first
+    }
+
     /// A summary by number.
     pub fn trace(&self, number: u32) -> Option<&Summary> {
         self.summaries.get(number.checked_sub(self.first)? as usize)

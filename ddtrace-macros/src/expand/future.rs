@@ -39,7 +39,8 @@ fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let prelude = in_future(plan);
     let block = block(body);
     let inert = plan.function.attrs.iter().all(Attr::is_inert);
-    if inert && !plan.scope.more_macros {
+    // `!` can be what a function returns, not yet what a future yields.
+    if inert && !plan.scope.more_macros && !plan.function.output.is_never() {
         let desugared = desugar(plan);
         let (head, bind) = (desugared.head, desugared.bind);
         let future = ours!(async move { #bind #expect #prelude #block });

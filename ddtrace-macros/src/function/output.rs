@@ -54,6 +54,11 @@ impl Output {
             .is_some_and(|token| is_ident(token, "impl"))
     }
 
+    /// `!`
+    pub(crate) fn is_never(&self) -> bool {
+        matches!(self.flat().as_slice(), [token] if is_punct(token, '!'))
+    }
+
     /// The future or stream that the type names, and what it yields.
     pub(crate) fn shape(&self) -> Option<(Shape, Option<TokenStream>)> {
         let ty = self.flat();

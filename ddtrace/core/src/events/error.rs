@@ -9,7 +9,7 @@ use super::{Event, Listeners};
 ///
 /// Dispatched by `ddtrace::error::handled` (and later by what error tracking adds to annotated functions), on the thread
 /// that handles the error, while the span in which it happened is active: a listener that adds to the span takes
-/// [`current_span()`](crate::trace). Nothing is marked as an error by the event itself.
+/// [`current_span`](crate::trace::current_span). Nothing is marked as an error by the event itself.
 #[non_exhaustive]
 pub struct HandledError<'a> {
     /// The error; its chain is behind [`Error::source`].

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::finished::FinishedSpan;
+use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
 use crate::propagation::{PropagationError, PropagationTags};
 use crate::sampling::{Decision, SamplingSubject, TagLookup, TagValue};
@@ -232,6 +232,15 @@ impl Assembler {
         if span.resource.is_empty() {
             span.resource = span.name;
         }
+        let is_plain = service_text.is_none()
+            && std::ptr::eq(span.name, site.name())
+            && std::ptr::eq(span.span_type, site.span_type().unwrap_or_default())
+            && std::ptr::eq(span.resource, site.resource().unwrap_or(site.name()));
+        span.head = if is_plain {
+            SpanHead::new(site, service)
+        } else {
+            SpanHead::NONE
+        };
         self.set_service(span, open, ServiceId(service), service_text);
         span.name = cut(span.name, NAME_LIMIT);
         span.span_type = cut(span.span_type, NAME_LIMIT);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::trace::{SpanEvent, SpanLink, TraceId};
+use crate::trace::{Site, SpanEvent, SpanLink, TraceId};
 
 /// A finished span, borrowed from the buffers of its chunk.
 ///
@@ -42,6 +42,36 @@ pub struct FinishedSpan<'a> {
     pub events: Vec<&'a SpanEvent>,
     /// Whether it has no parent in this process.
     pub is_local_root: bool,
+    /// Says that service, name, resource and type are what they always are for this site and service.
+    pub(crate) head: SpanHead,
+}
+
+/// A site and a service, where a span has no other service, name, resource or type than these give it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpanHead {
+    site: usize,
+    service: u16,
+}
+
+impl SpanHead {
+    /// The span has texts of its own.
+    pub(crate) const NONE: Self = Self {
+        site: 0,
+        service: 0,
+    };
+
+    pub(crate) fn new(site: &'static Site, service: u16) -> Self {
+        Self {
+            site: std::ptr::from_ref(site).addr(),
+            service,
+        }
+    }
+
+    /// Sites are statics next to each other, 128 bytes or so apart.
+    #[inline]
+    pub(crate) fn hash(self) -> usize {
+        (self.site >> 4) ^ (self.site >> 12) ^ usize::from(self.service)
+    }
 }
 
 impl<'a> FinishedSpan<'a> {
@@ -230,6 +260,7 @@ impl SpanData {
             links: self.links.iter().collect(),
             events: self.events.iter().collect(),
             is_local_root: self.is_local_root,
+            head: SpanHead::NONE,
         }
     }
 }

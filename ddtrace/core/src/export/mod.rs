@@ -20,3 +20,6 @@ pub use finished::{FinishedSpan, SpanData};
 pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub use payload::{Format, Payload, PayloadBuilder};
 pub use pipeline::TraceFilter;
+
+#[cfg(test)]
+mod properties;

@@ -44,7 +44,7 @@ pub struct PayloadBuilder {
 
 #[derive(Debug)]
 enum Encoder {
-    V04 { body: Vec<u8>, native_events: bool },
+    V04(Box<v04::Encoder>),
     V05(Box<v05::Encoder>),
 }
 
@@ -52,10 +52,9 @@ impl PayloadBuilder {
     /// An empty payload.
     pub fn new(format: Format) -> Self {
         let encoder = match format {
-            Format::V04 { native_events } => Encoder::V04 {
-                body: v04::begin(0),
-                native_events,
-            },
+            Format::V04 { native_events } => {
+                Encoder::V04(Box::new(v04::Encoder::new(native_events)))
+            }
             Format::V05 => Encoder::V05(Box::default()),
         };
         Self {
@@ -70,8 +69,8 @@ impl PayloadBuilder {
     /// What it encodes.
     pub fn format(&self) -> Format {
         match &self.encoder {
-            Encoder::V04 { native_events, .. } => Format::V04 {
-                native_events: *native_events,
+            Encoder::V04(encoder) => Format::V04 {
+                native_events: encoder.native_events,
             },
             Encoder::V05(_) => Format::V05,
         }
@@ -91,10 +90,7 @@ impl PayloadBuilder {
     pub fn push(&mut self, span: &FinishedSpan<'_>) {
         self.in_chunk += 1;
         match &mut self.encoder {
-            Encoder::V04 {
-                body,
-                native_events,
-            } => v04::encode_span(body, span, *native_events),
+            Encoder::V04(encoder) => encoder.encode_span(span),
             Encoder::V05(encoder) => encoder.encode_span(span),
         }
     }
@@ -134,7 +130,7 @@ impl PayloadBuilder {
     /// The size that the payload would have, in bytes.
     pub fn len(&self) -> usize {
         match &self.encoder {
-            Encoder::V04 { body, .. } => body.len(),
+            Encoder::V04(encoder) => encoder.body.len(),
             Encoder::V05(encoder) => encoder.len(),
         }
     }
@@ -144,7 +140,7 @@ impl PayloadBuilder {
         let format = self.format();
         let (chunks, spans) = (self.chunks, self.spans);
         let body = match &mut self.encoder {
-            Encoder::V04 { body, .. } => v04::finish(body, chunks),
+            Encoder::V04(encoder) => encoder.finish(chunks),
             Encoder::V05(encoder) => encoder.finish(chunks),
         };
         self.chunks = 0;
@@ -159,7 +155,7 @@ impl PayloadBuilder {
 
     fn body_mut(&mut self) -> &mut Vec<u8> {
         match &mut self.encoder {
-            Encoder::V04 { body, .. } => body,
+            Encoder::V04(encoder) => &mut encoder.body,
             Encoder::V05(encoder) => encoder.body_mut(),
         }
     }

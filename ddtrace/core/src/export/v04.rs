@@ -4,7 +4,7 @@
 //! `pkg/proto/datadog/trace/span.proto`. Numbers in `metrics` are always 64-bit floats; `parent_id`, `error`, `type` and the
 //! lists are left out where they are zero or empty. The order of keys means nothing.
 
-use super::finished::FinishedSpan;
+use super::finished::{FinishedSpan, SpanHead};
 use super::json;
 use super::msgpack::{ARRAY_32_HEAD, Write};
 use crate::trace::{EventValue, SpanEvent, SpanLink};
@@ -40,8 +40,85 @@ const START_AT: usize = SPAN_ID_AT + 8 + 7;
 const DURATION_AT: usize = START_AT + 8 + 10;
 const PARENT_ID_AT: usize = DURATION_AT + 8 + 11;
 
-/// Appends one span.
-pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_events: bool) {
+/// Encodes one payload after the other.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    pub(super) body: Vec<u8>,
+    pub(super) native_events: bool,
+    heads: Heads,
+}
+
+impl Encoder {
+    pub(super) fn new(native_events: bool) -> Self {
+        Self {
+            body: begin(0),
+            native_events,
+            heads: Heads::new(),
+        }
+    }
+
+    /// Appends one span.
+    pub(super) fn encode_span(&mut self, span: &FinishedSpan<'_>) {
+        encode_span(&mut self.body, span, self.native_events, &mut self.heads);
+    }
+
+    /// The payload; the next one begins.
+    pub(super) fn finish(&mut self, chunks: usize) -> Vec<u8> {
+        finish(&mut self.body, chunks)
+    }
+}
+
+/// Services, names, resources and types as they were encoded before, by site and service: most spans bring no other.
+#[derive(Debug)]
+struct Heads {
+    slots: Vec<(SpanHead, Vec<u8>)>,
+}
+
+impl Heads {
+    /// A power of two; programs with more sites write some heads again and again.
+    const SLOTS: usize = 256;
+
+    fn new() -> Self {
+        Self {
+            slots: vec![(SpanHead::NONE, Vec::new()); Self::SLOTS],
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, bytes: &mut Vec<u8>, span: &FinishedSpan<'_>) {
+        if span.head == SpanHead::NONE {
+            encode_head(bytes, span);
+            return;
+        }
+        let (known, encoded) = &mut self.slots[span.head.hash() % Self::SLOTS];
+        if *known != span.head {
+            *known = span.head;
+            encoded.clear();
+            encode_head(encoded, span);
+        }
+        bytes.extend_from_slice(encoded);
+    }
+}
+
+fn encode_head(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>) {
+    key!(bytes, "service");
+    bytes.put_str(span.service);
+    key!(bytes, "name");
+    bytes.put_str(span.name);
+    key!(bytes, "resource");
+    bytes.put_str(span.resource);
+    if !span.span_type.is_empty() {
+        key!(bytes, "type");
+        bytes.put_str(span.span_type);
+    }
+}
+
+fn encode_span(
+    bytes: &mut Vec<u8>,
+    span: &FinishedSpan<'_>,
+    native_events: bool,
+    heads: &mut Heads,
+) {
     let events_as_text =
         (!native_events && !span.events.is_empty()).then(|| json::events(&span.events));
     let has_parent = span.parent_id != 0;
@@ -57,17 +134,10 @@ pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_e
         has_links,
         has_events,
     ];
-    let fields = 9 + optional.into_iter().filter(|&is_there| is_there).count();
+    let fields = 9 + optional.into_iter().map(usize::from).sum::<usize>();
 
-    // One reservation for all that has a fixed size.
-    bytes.reserve(256 + span.name.len() + span.service.len() + span.resource.len());
     bytes.put_map(fields);
-    key!(bytes, "service");
-    bytes.put_str(span.service);
-    key!(bytes, "name");
-    bytes.put_str(span.name);
-    key!(bytes, "resource");
-    bytes.put_str(span.resource);
+    heads.write(bytes, span);
     let mut numbers = NUMBERS;
     let mut fill =
         |at: usize, value: u64| numbers[at..at + 8].copy_from_slice(&value.to_be_bytes());
@@ -76,13 +146,12 @@ pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_e
     fill(START_AT, span.start as u64);
     fill(DURATION_AT, span.duration as u64);
     fill(PARENT_ID_AT, span.parent_id);
-    // The parent comes last, so that leaving it out is a shorter copy.
-    let end = if has_parent {
-        NUMBERS.len()
+    if has_parent {
+        bytes.extend_from_slice(&numbers);
     } else {
-        DURATION_AT + 8
-    };
-    bytes.extend_from_slice(&numbers[..end]);
+        // The parent comes last, so that leaving it out is a shorter copy.
+        bytes.extend_from_slice(&numbers[..DURATION_AT + 8]);
+    }
     if span.error {
         key!(bytes, "error");
         bytes.push(1);
@@ -102,10 +171,6 @@ pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_e
     for (key, value) in &span.metrics {
         bytes.put_str(key);
         bytes.put_f64(*value);
-    }
-    if has_type {
-        key!(bytes, "type");
-        bytes.put_str(span.span_type);
     }
     if has_structs {
         key!(bytes, "meta_struct");
@@ -132,14 +197,14 @@ pub(super) fn encode_span(bytes: &mut Vec<u8>, span: &FinishedSpan<'_>, native_e
 }
 
 /// The beginning of a body, with room for the head that says how many chunks there are.
-pub(super) fn begin(capacity: usize) -> Vec<u8> {
+fn begin(capacity: usize) -> Vec<u8> {
     let mut body = Vec::with_capacity(capacity + ARRAY_32_HEAD);
     body.put_array_32(0);
     body
 }
 
 /// The body with its head filled in. Leaves the beginning of one of about the same size.
-pub(super) fn finish(body: &mut Vec<u8>, count: usize) -> Vec<u8> {
+fn finish(body: &mut Vec<u8>, count: usize) -> Vec<u8> {
     let mut body = std::mem::replace(body, begin(body.len().min(KEPT)));
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     body[1..ARRAY_32_HEAD].copy_from_slice(&count.to_be_bytes());
@@ -334,7 +399,7 @@ mod tests {
         let mut span = span();
         span.meta_struct.push(("appsec", &[0x80]));
         let mut bytes = Vec::new();
-        encode_span(&mut bytes, &span, true);
+        encode_span(&mut bytes, &span, true, &mut Heads::new());
         let expected = [
             b"\xabmeta_struct\x81\xa6appsec".as_slice(),
             &[0xc4, 1, 0x80],

@@ -6,7 +6,7 @@
 //! * [`System`] is a kind of database, [`Target`] a particular one; an integration has a static of the first per kind
 //!   and makes one of the second per pool.
 //! * [`Query`] is a statement that runs: [`start`](Query::start) it, [`enter`](Query::enter) it around each step of the
-//!   library's, count what comes back, drop it. [`Query::run`] does that for a single future. [`Transaction`] is the same for
+//!   library's, count what comes back, drop it. [`Query::run`] does that for a single future. [`TransactionEnd`] is the same for
 //!   commits and rollbacks.
 //! * [`Query::comment`] makes the text that Database Monitoring wants in front of a statement.
 //!

@@ -26,8 +26,8 @@ pub(crate) mod flags {
     pub(crate) const ENDED: u32 = 64;
     /// Not a span of this thread but the mark of an attached context; never recorded.
     pub(crate) const CONTEXT: u32 = 128;
-    /// Has a remote parent.
-    pub(crate) const REMOTE_PARENT: u32 = 256;
+    /// A panic unwound through it.
+    pub(crate) const PANICKED: u32 = 256;
 }
 
 /// A span that has begun and not ended: 48 bytes.

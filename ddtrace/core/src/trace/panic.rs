@@ -72,7 +72,7 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
 
 /// Marks a span as one that panicked.
 pub(crate) fn mark(open: &mut Open, note: Option<&PanicNote>) {
-    open.flags |= flags::ERROR;
+    open.flags |= flags::ERROR | flags::PANICKED;
     let tags = open.tags.get_or_insert_default();
     tags.set(&"error.type".into(), Value::Static("panic"));
     let message = note.map_or("panicked", |note| &note.message);

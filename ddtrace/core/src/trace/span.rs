@@ -131,6 +131,7 @@ impl Span {
     #[inline(never)]
     fn start_on(site: &'static Site, word: u32) -> Self {
         let started = local::with_current(|local| match (local.stack.last(), local.segment()) {
+            (Some(_), Some(segment)) if !segment.tracer.enabled => None,
             (Some(top), Some(segment)) => {
                 let (parent, service, segment) = (top.id, top.service, Arc::clone(segment));
                 segment.count_up();
@@ -217,7 +218,7 @@ impl Span {
                     lane: None,
                 });
             }
-            let marks = flags::ROOT | flags::COUNTED | flags::REMOTE_PARENT;
+            let marks = flags::ROOT | flags::COUNTED;
             Some(Self::begin(local, site, word, parent, 0, segment, marks))
         });
         let mut span = started.flatten().unwrap_or_else(Self::off);

@@ -466,6 +466,22 @@ fn a_dropped_future_is_cancelled_and_dropped_within_its_span() {
 }
 
 #[test]
+fn a_future_that_panicked_was_not_cancelled() {
+    let recorder = Recorder::new();
+    let mut future = Box::pin(instrument(Span::start(&CHILD), async {
+        once().await;
+        panic!("by design");
+    }));
+    assert!(poll(future.as_mut()).is_pending());
+    let poll_again = std::panic::AssertUnwindSafe(|| poll(future.as_mut()));
+    assert!(std::panic::catch_unwind(poll_again).is_err());
+    drop(future);
+    let spans = recorder.take();
+    assert_eq!(spans[0].meta("error.type"), Some("panic"));
+    assert_eq!(spans[0].meta("ddtrace.cancelled"), None);
+}
+
+#[test]
 fn an_observer_sees_the_output_before_the_span_ends() {
     let recorder = Recorder::new();
     let observe = |output: &Result<(), &str>, span: &mut Span| {

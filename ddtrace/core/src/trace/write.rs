@@ -160,7 +160,10 @@ impl<'a> Pen<'a> {
     }
 
     pub(crate) fn mark_cancelled(&mut self) {
-        self.open.flags |= flags::CANCELLED;
+        // A future that panicked is dropped as well, but was not given up.
+        if self.open.flags & flags::PANICKED == 0 {
+            self.open.flags |= flags::CANCELLED;
+        }
     }
 
     pub(crate) fn set_start(&mut self, unix_nanoseconds: i64) {

@@ -227,10 +227,6 @@ impl AgentTarget {
         if !self.payload.is_empty() {
             self.writer.enqueue(self.payload.take());
         }
-        let format = self.writer.format();
-        if self.payload.format() != format {
-            self.payload = PayloadBuilder::new(format);
-        }
     }
 
     /// Whether events may be sent as structures, for the log of formats.
@@ -241,6 +237,10 @@ impl AgentTarget {
 
 impl Sink for AgentTarget {
     fn begin_chunk(&mut self) {
+        // What the agent takes may have become known since the last payload.
+        if self.payload.is_empty() && self.payload.format() != self.writer.format() {
+            self.payload = PayloadBuilder::new(self.writer.format());
+        }
         self.in_chunk = 0;
         self.payload.begin_chunk();
     }
