@@ -13,7 +13,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::peers::Peers;
+use super::peers::{Callers, Peers};
 use super::query::{Parameters, Raw};
 use super::services::{Load, Window};
 use super::{Shared, apart};
@@ -103,7 +103,7 @@ fn walk(shared: &Shared, window: Window) -> Value {
 
 fn collect(walk: &mut Walk, segment: &Segment, window: Window) {
     let text = |number| segment.strings.get(number);
-    let peers = Peers::of(segment);
+    let (peers, callers) = (Peers::of(segment), Callers::of(segment));
     // Numbers of the walk by numbers of the segment.
     let mut known: HashMap<u32, u32> = HashMap::new();
     let mut named: HashMap<u32, u32> = HashMap::new();
@@ -111,9 +111,10 @@ fn collect(walk: &mut Walk, segment: &Segment, window: Window) {
         if !row.is(flag::ENTRY | flag::OUTGOING) {
             continue;
         }
+        let caller = callers.service(segment, row);
         let service = *known
-            .entry(row.service)
-            .or_insert_with(|| walk.number(text(row.service)));
+            .entry(caller)
+            .or_insert_with(|| walk.number(text(caller)));
         let call = |span: u64, peer: u32| Call {
             trace: row.trace,
             span,
@@ -122,7 +123,8 @@ fn collect(walk: &mut Walk, segment: &Segment, window: Window) {
             duration: row.duration.max(0) as u64,
             error: row.is(flag::ERROR),
         };
-        if row.is(flag::ENTRY) {
+        // A call under the name of its integration enters no service.
+        if row.is(flag::ENTRY) && caller == row.service {
             let node = walk.services.entry(service).or_default();
             if node.span_type.is_empty() || text(row.span_type) == "web" {
                 node.span_type = text(row.span_type).to_owned();
@@ -148,12 +150,14 @@ fn find_parents(walk: &mut Walk, segment: &Segment) {
     if walk.parents.is_empty() {
         return;
     }
+    let callers = Callers::of(segment);
     let mut known: HashMap<u32, u32> = HashMap::new();
     for row in &segment.rows {
         if walk.parents.contains_key(&(row.trace, row.span_id)) {
+            let caller = callers.service(segment, row);
             let service = *known
-                .entry(row.service)
-                .or_insert_with(|| walk.number(segment.strings.get(row.service)));
+                .entry(caller)
+                .or_insert_with(|| walk.number(segment.strings.get(caller)));
             walk.parents.insert((row.trace, row.span_id), Some(service));
         }
     }

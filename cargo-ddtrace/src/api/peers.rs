@@ -1,6 +1,6 @@
 //! What an outgoing span called, as its tags name it.
 
-use crate::store::segment::{Row, Segment};
+use crate::store::segment::{Row, Segment, flag};
 
 /// The first of these that is there names the peer best.
 const KEYS: [&str; 15] = [
@@ -44,7 +44,33 @@ impl Peers {
     }
 }
 
-/// The same for a single span, without looking at the other texts.
+/// Whose calls outgoing spans are. Those of an integration may carry its name as their service (`sqlite`, `reqwest`);
+/// then `_dd.base_service` says which service called.
+#[derive(Debug)]
+pub(super) struct Callers(Option<u32>);
+
+impl Callers {
+    /// Looks for the key among the texts of a segment.
+    pub(super) fn of(segment: &Segment) -> Callers {
+        let key = segment
+            .strings
+            .iter()
+            .position(|text| text == "_dd.base_service");
+        Callers(key.map(|number| number as u32))
+    }
+
+    /// The number of the text that names the service that a span belongs to.
+    pub(super) fn service(&self, segment: &Segment, row: &Row) -> u32 {
+        let Some(base) = self.0.filter(|_| row.is(flag::OUTGOING)) else {
+            return row.service;
+        };
+        let mut tags = segment.meta(row).iter();
+        tags.find(|(key, value)| *key == base && *value != 0)
+            .map_or(row.service, |(_, value)| *value)
+    }
+}
+
+/// What a single span called, without looking at the other texts.
 pub(super) fn name<'s>(segment: &'s Segment, row: &Row) -> Option<&'s str> {
     let text = |number| segment.strings.get(number);
     let rank = |key: u32| KEYS.iter().position(|known| *known == text(key));

@@ -619,3 +619,27 @@ fn traces_are_grouped_by_resource_and_two_are_compared() {
     stage.browser.wait_text("These traces have the same spans");
     stage.done();
 }
+
+#[test]
+fn a_call_under_the_name_of_its_integration_is_its_callers_on_the_map() {
+    let mut stage = Stage::new();
+    let origin = feed::now() - 2_000_000_000;
+    let root = Span::new(7, 70, 0, "storefront", "axum.request", "GET /").from(origin, 0, 9_000);
+    let call = Span::new(7, 71, 70, "reqwest", "reqwest.request", "GET /stock");
+    let call = call
+        .from(origin, 1_000, 7_000)
+        .kind("http", "client")
+        .tag("_dd.base_service", "storefront");
+    let entry = Span::new(7, 72, 71, "warehouse", "axum.request", "GET /stock");
+    let entry = entry.from(origin, 2_000, 5_000).kind("web", "server");
+    stage.send(vec![vec![root.first(), call], vec![entry.first()]]);
+    stage.open("/map");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.map .edge').length === 1");
+    let nodes = stage.browser.eval(
+        "[...document.querySelectorAll('.map .node')].map((node) => node.dataset.focus).join()",
+    );
+    assert_eq!(nodes, "node storefront,node warehouse");
+    stage.done();
+}

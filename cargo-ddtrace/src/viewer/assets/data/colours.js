@@ -41,25 +41,3 @@ export function slotOf(name) {
 export function serviceClass(name) {
   return `s${slotOf(name)}`;
 }
-
-let probe = null;
-/**
- * Colours as the canvas needs them: what a custom property resolves to in the theme of the moment.
- * @param {string[]} properties names such as `--s0`
- */
-export function resolve(properties) {
-  if (!probe) {
-    probe = document.createElement("span");
-    probe.hidden = true;
-    document.body.append(probe);
-  }
-  return properties.map((name) => {
-    probe.style.color = `var(${name})`;
-    return getComputedStyle(probe).color;
-  });
-}
-
-/** All service colours of the theme of the moment. */
-export function palette() {
-  return resolve(Array.from({ length: SLOTS }, (_, slot) => `--s${slot}`));
-}

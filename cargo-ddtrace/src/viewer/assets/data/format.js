@@ -1,5 +1,6 @@
 /** How numbers, times and sizes are written. Nanoseconds come in as numbers or decimal strings. */
 
+/** @type {[number, string][]} */
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
 
 /** A duration with three significant digits: `82.1 ms`, `1.25 s`, `2 min 5 s`. */
@@ -76,6 +77,11 @@ export function clock(ns, precise = false) {
 export function moment(ns) {
   const at = new Date(milliseconds(ns));
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(ns, true)}`;
+}
+
+/** A value as a search term: in quotes unless it is a plain word. */
+export function term(text) {
+  return /^[\w./-]+$/.test(text) ? text : `"${text.slice(0, 300).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
 /** How long ago, roughly: `4 s ago`. */

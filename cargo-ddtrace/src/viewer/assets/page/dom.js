@@ -4,7 +4,7 @@
  * parsed as HTML, and no value can become an event handler, a style or a foreign link.
  */
 
-/** @typedef {Node|string|number|null|undefined|false|Child[]} Child */
+/** @typedef {Node|string|number|null|undefined|false|any[]} Child */
 
 const ATTRIBUTES = new Set([
   "class", "id", "role", "title", "type", "value", "name", "placeholder", "for", "dir", "lang", "tabindex",
@@ -23,10 +23,11 @@ const SVG = "http://www.w3.org/2000/svg";
 /**
  * Makes an element. `attributes` may hold listed attributes, `aria-*`, `data-*`, and listeners as
  * functions (`onclick`). A value of `null`, `undefined` or `false` leaves the attribute out.
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
  * @param {Record<string, unknown>|null} [attributes]
  * @param {...Child} children
- * @returns {HTMLElement}
+ * @returns {HTMLElementTagNameMap[T]}
  */
 export function el(tag, attributes, ...children) {
   const node = document.createElement(tag);

@@ -142,17 +142,6 @@ function nextTheme() {
   dispatchEvent(new Event("ddtrace:theme"));
 }
 
-/** Calls when colours change, by the switch or by the system; canvases draw again. */
-export function onTheme(listener) {
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  addEventListener("ddtrace:theme", listener);
-  system.addEventListener("change", listener);
-  return () => {
-    removeEventListener("ddtrace:theme", listener);
-    system.removeEventListener("change", listener);
-  };
-}
-
 async function showKeys() {
   (await import("./keys.js")).showKeys();
 }

@@ -26,7 +26,7 @@ const SHAPES = {
   sliders: ["M2.5 5h6M12 5h1.5M2.5 11H4M7.5 11h6", "M10 6.6a1.6 1.6 0 1 0 0-3.2 1.6 1.6 0 0 0 0 3.2ZM5.6 12.6a1.6 1.6 0 1 0 0-3.2 1.6 1.6 0 0 0 0 3.2Z"],
 };
 
-/** @param {keyof typeof SHAPES} name */
+/** @param {string} name one of `SHAPES` */
 export function icon(name, extra = "") {
   return svg("svg", { class: `icon ${extra}`, viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" },
     SHAPES[name].map((d) => svg("path", { d })));

@@ -18,7 +18,7 @@ export function pageKeys(list) {
   keys.page = list;
 }
 
-/** What `?` lists: the page's keys, then the frame's. */
+/** What `?` lists: the page's keys, then the frame's. @returns {[string, Key[]][]} */
 export function known() {
   return [["This page", keys.page], ["Everywhere", keys.frame]];
 }

@@ -5,6 +5,7 @@
 
 /** @typedef {{path: string, query: URLSearchParams}} Route */
 
+/** @type {(route: Route) => void} */
 let listener = () => {};
 
 /** @returns {Route} */

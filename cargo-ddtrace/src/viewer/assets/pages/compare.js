@@ -27,8 +27,7 @@ export function open(main, first) {
   fill(main, el("header", { class: "bar" }, el("a", { class: "button plain", href: "/", "aria-label": "All traces" }, icon("back")), el("h1", null, "Two traces compared"), el("span", { class: "grow" }), self, different,
     el("button", { class: "button", type: "button", onclick: () => route.change({ a: query.get("b"), b: query.get("a") }) }, "Swap")), facts, body);
   keyboard.pageKeys([
-    { key: "j", label: "Next row", run: (event) => list.key(event) },
-    { key: "k", label: "Previous row", run: (event) => list.key(event) },
+    ...list.keys("row", ""),
     { key: "Escape", label: "All traces", run: () => route.go("/") },
   ]);
   load();

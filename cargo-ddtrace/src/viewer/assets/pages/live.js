@@ -75,9 +75,7 @@ export function open(main, first) {
   ];
   list.node.addEventListener("scroll", () => { follow.hidden = atBottom(); });
   keyboard.pageKeys([
-    { key: "j", label: "Next line", run: (event) => list.key(event) },
-    { key: "k", label: "Previous line", run: (event) => list.key(event) },
-    { key: "Enter", label: "Open", run: (event) => list.key(event) },
+    ...list.keys("line"),
     { key: "End", label: "Newest", run: () => bottom() },
   ]);
   draw();
@@ -104,7 +102,7 @@ export function open(main, first) {
     const stick = atBottom();
     const on = chosen();
     const wanted = (query.get("q") ?? "").toLowerCase();
-    for (const button of kinds.children) set(button, { "aria-pressed": String(on.has(button.dataset.kind)) });
+    for (const button of kinds.querySelectorAll("button")) set(button, { "aria-pressed": String(on.has(button.dataset.kind)) });
     shown = all.filter((entry) => (on.has(entry.kind) || (entry.kind === "errors" && on.has("traces"))) && (!wanted || `${entry.service} ${entry.text}`.toLowerCase().includes(wanted)));
     body.hidden = shown.length === 0;
     nothing.hidden = shown.length > 0;

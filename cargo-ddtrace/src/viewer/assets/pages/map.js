@@ -2,7 +2,7 @@
 
 import { get } from "../data/api.js";
 import { register, serviceClass } from "../data/colours.js";
-import { count, duration, percent, plural, rate } from "../data/format.js";
+import { count, duration, percent, plural, rate, term } from "../data/format.js";
 import * as stream from "../data/stream.js";
 import { el, fill, style, svg, user } from "../page/dom.js";
 import * as frame from "../page/frame.js";
@@ -13,6 +13,7 @@ import { layers } from "../map/layers.js";
 import * as badge from "../parts/badges.js";
 import { empty } from "../parts/empty.js";
 import { pauseButton } from "../parts/pause.js";
+import { table } from "../parts/table.js";
 import { none } from "../parts/values.js";
 
 const WIDTH = 190;
@@ -202,18 +203,18 @@ export function open(main, first) {
     style(drawing, { "min-width": `${Math.round(width * 0.72)}px` });
     fill(picture, drawing, list);
     drawList();
-    if (focused) [...picture.querySelectorAll("[data-focus]")].find((node) => node.getAttribute("data-focus") === focused)?.focus();
+    for (const node of focused ? picture.querySelectorAll("[data-focus]") : []) {
+      if (node instanceof SVGElement && node.getAttribute("data-focus") === focused) node.focus();
+    }
   }
 
   /** The same data as a table: the form that can be read out. */
   function drawList() {
-    fill(list, el("h2", null, "Calls"), el("table", { class: "plain-table" },
-      el("thead", null, el("tr", null, ["From", "To", "Rate", "Errors", "p50", "p95", "p99"].map((title, index) => el("th", { scope: "col", class: index > 1 ? "number" : "" }, title)))),
-      el("tbody", null, data.edges.map((edge) => el("tr", { "aria-selected": String(query.get("edge") === edgeKey(edge)) },
-        el("td", null, name(edge.from)),
-        el("td", null, el("button", { class: "button plain link", type: "button", "aria-label": `Select the calls from ${nodeOf(edge.from)?.label} to ${nodeOf(edge.to)?.label}`, onclick: () => choose({ edge: edgeKey(edge) }) }, name(edge.to))),
-        figures(edge)))),
-    ), data.edges.length === 0 ? none("No service calls another in this window.") : null);
+    const calls = data.edges.map((edge) => [name(edge.from),
+      el("button", { class: "button plain link", type: "button", "aria-label": `Select the calls from ${nodeOf(edge.from)?.label} to ${nodeOf(edge.to)?.label}`, onclick: () => choose({ edge: edgeKey(edge) }) }, name(edge.to)),
+      rate(edge.rate), failed(edge), duration(edge.p50), duration(edge.p95), duration(edge.p99)]);
+    fill(list, el("h2", null, "Calls"), calls.length === 0 ? none("No service calls another in this window.")
+      : table(["From", "To", "Rate", "Errors", "p50", "p95", "p99"], calls, { numbers: 2, chosen: data.edges.findIndex((edge) => edgeKey(edge) === query.get("edge")) }));
   }
 
   function name(id) {
@@ -222,10 +223,7 @@ export function open(main, first) {
     return node.kind === "service" ? badge.service(node.label) : el("span", { class: "peer" }, user(node.label, 80));
   }
 
-  function figures(of) {
-    return [rate(of.rate), of.errors ? el("span", { class: of.error_rate >= 0.05 ? "bad" : "" }, percent(of.error_rate)) : "0", duration(of.p50), duration(of.p95), duration(of.p99)]
-      .map((value) => el("td", { class: "number" }, value));
-  }
+  const failed = (of) => (of.errors ? el("span", { class: of.error_rate >= 0.05 ? "bad" : "" }, percent(of.error_rate)) : "0");
 
   function cards(of) {
     return el("dl", { class: "cards" }, [["Requests", count(of.requests)], ["Rate", rate(of.rate)], ["Errors", of.errors ? el("span", { class: "bad" }, percent(of.error_rate)) : "0"],
@@ -242,7 +240,7 @@ export function open(main, first) {
         edge.histogram ? histogram(edge.histogram) : null,
         to.kind === "service"
           ? el("a", { class: "button", href: route.address("/", { service: to.id }) }, "Its traces")
-          : from ? el("a", { class: "button", href: route.address("/", { q: `service:${quote(from.id)} "${to.label.replaceAll('"', "")}"` }) }, "Its traces") : null,
+          : from ? el("a", { class: "button", href: route.address("/", { q: `service:${term(from.id)} "${to.label.replaceAll('"', "")}"` }) }, "Its traces") : null,
         to.kind === "service" ? resources(to.id) : null);
     } else if (node) {
       fill(side, el("h2", null, name(node.id)), cards(node),
@@ -250,26 +248,20 @@ export function open(main, first) {
           el("a", { class: "button", href: route.address("/", { service: node.id, error: "true" }) }, "Errors")) : el("p", { class: "hint" }, "It is called, but sends no spans of its own."),
         resources(node.id));
     } else {
-      fill(side, el("h2", null, "Services"), el("table", { class: "plain-table" },
-        el("thead", null, el("tr", null, ["Service", "Rate", "Errors", "p95"].map((title, index) => el("th", { scope: "col", class: index > 0 ? "number" : "" }, title)))),
-        el("tbody", null, data.nodes.filter((candidate) => candidate.kind === "service").map((service) => el("tr", null,
-          el("td", null, el("button", { class: "button plain link", type: "button", onclick: () => choose({ node: service.id }) }, badge.service(service.label))),
-          el("td", { class: "number" }, rate(service.rate)), el("td", { class: "number" }, service.errors ? el("span", { class: "bad" }, percent(service.error_rate)) : "0"), el("td", { class: "number" }, duration(service.p95)))))),
-        el("p", { class: "hint" }, `${plural(data.nodes.filter((candidate) => candidate.kind === "service").length, "service")}, ${plural(data.edges.length, "kind of call", "kinds of calls")}. Select one for its latency, its busiest resources and its traces. Dashed: called, but not instrumented.`));
+      const own = data.nodes.filter((candidate) => candidate.kind === "service");
+      fill(side, el("h2", null, "Services"), table(["Service", "Rate", "Errors", "p95"], own.map((service) => [
+        el("button", { class: "button plain link", type: "button", onclick: () => choose({ node: service.id }) }, badge.service(service.label)), rate(service.rate), failed(service), duration(service.p95)]), { numbers: 1 }),
+        el("p", { class: "hint" }, `${plural(own.length, "service")}, ${plural(data.edges.length, "kind of call", "kinds of calls")}. Select one for its latency, its busiest resources and its traces. Dashed: called, but not instrumented.`));
     }
   }
 
   function resources(id) {
     const found = services.find((service) => service.service === id)?.resources ?? [];
     if (found.length === 0) return null;
-    return [el("h3", null, "Resources"), el("table", { class: "plain-table" },
-      el("thead", null, el("tr", null, ["Resource", "Rate", "Errors", "p95"].map((title, index) => el("th", { scope: "col", class: index > 0 ? "number" : "" }, title)))),
-      el("tbody", null, found.slice(0, 15).map((resource) => el("tr", null,
-        el("td", null, el("a", { href: route.address("/", { q: `service:${quote(id)} resource_name:${quote(resource.resource)}` }) }, user(resource.resource, 120))),
-        el("td", { class: "number" }, rate(resource.rate)), el("td", { class: "number" }, resource.errors ? percent(resource.error_rate) : "0"), el("td", { class: "number" }, duration(resource.p95))))))];
+    return [el("h3", null, "Resources"), table(["Resource", "Rate", "Errors", "p95"], found.slice(0, 15).map((resource) => [
+      el("a", { href: route.address("/", { q: `service:${term(id)} resource_name:${term(resource.resource)}` }) }, user(resource.resource, 120)),
+      rate(resource.rate), failed(resource), duration(resource.p95)]), { numbers: 1 })];
   }
-
-  const quote = (text) => (/^[\w.-]+$/.test(text) ? text : `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`);
 
   function histogram({ bounds_ns: bounds, counts }) {
     const most = Math.max(1, ...counts);

@@ -10,6 +10,7 @@ import * as keyboard from "../page/keyboard.js";
 import * as route from "../page/route.js";
 import { empty } from "../parts/empty.js";
 import { LEVELS, level, origin } from "../parts/problems.js";
+import { table } from "../parts/table.js";
 
 export function open(main, first) {
   let query = first.query;
@@ -30,7 +31,7 @@ export function open(main, first) {
 
   function walk(step) {
     const rules = [...body.querySelectorAll("summary")];
-    const at = rules.indexOf(document.activeElement);
+    const at = rules.findIndex((rule) => rule === document.activeElement);
     rules[Math.max(0, Math.min(rules.length - 1, at + step))]?.focus();
   }
 
@@ -68,9 +69,8 @@ export function open(main, first) {
         el("div", { class: "problem-body" },
           el("p", { class: "soft" }, `${LEVELS[group.level]?.title ?? group.level}: ${LEVELS[group.level]?.text ?? ""}.`),
           group.advice ? el("p", null, el("strong", null, "What to do: "), user(group.advice)) : null,
-          el("div", { class: "table-scroll" }, el("table", { class: "plain-table" },
-            el("thead", null, el("tr", null, ["Where", "Found", "From"].map((title) => el("th", { scope: "col" }, title)))),
-            el("tbody", null, group.examples.map((example) => el("tr", null, el("td", null, el("code", null, user(example.at))), el("td", null, user(example.detail || "–", 600)), el("td", null, origin(example)))))))));
+          el("div", { class: "table-scroll" }, table(["Where", "Found", "From"], group.examples.map((example) => [
+            el("code", null, user(example.at)), user(example.detail || "–", 600), origin(example)])))));
       return details;
     }));
     if (focused) [...body.querySelectorAll("summary")].find((node) => node.getAttribute("data-rule") === focused)?.focus();

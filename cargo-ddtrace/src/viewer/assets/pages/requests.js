@@ -33,13 +33,7 @@ export function open(main, first) {
   fill(main, el("div", { class: "bar" }, el("h1", null, "Requests"), el("div", { class: "search" }, icon("search"), path), status, wrong, pause.node), problem, body, nothing);
   const schedule = () => { if (!timer) timer = setTimeout(() => { timer = 0; load(); }, 500); };
   const stops = [stream.on("requests", () => { if (list.node.scrollTop === 0) schedule(); }), stream.on("reset", schedule), stream.on("cleared", schedule), pause.stop];
-  keyboard.pageKeys([
-    { key: "j", label: "Next request", run: (event) => list.key(event) },
-    { key: "k", label: "Previous request", run: (event) => list.key(event) },
-    { key: "Enter", label: "Open the request", run: (event) => list.key(event) },
-    { key: "ArrowDown", label: "", run: (event) => list.key(event) },
-    { key: "ArrowUp", label: "", run: (event) => list.key(event) },
-  ]);
+  keyboard.pageKeys(list.keys("request"));
   const filters = () => ({ path: query.get("path"), status: query.get("status"), problems: query.get("problems") });
   load();
 

@@ -196,7 +196,7 @@ export function open(main, first) {
 
     async function showView(name) {
       const known = VIEWS.some(([candidate]) => candidate === name) ? name : "waterfall";
-      for (const button of tabs.children) set(button, { "aria-pressed": String(button.dataset.view === known) });
+      for (const button of tabs.querySelectorAll("button")) set(button, { "aria-pressed": String(button.dataset.view === known) });
       for (const tool of [critical, gapsButton, shortest]) tool.hidden = known !== "waterfall";
       if (known === viewName) {
         view?.update();
@@ -305,16 +305,11 @@ export function open(main, first) {
 
     function keys() {
       const inList = (event) => (viewName === "waterfall" ? view.list.key(event) : false);
+      const moves = [["j", "Next row"], ["k", "Previous row"], ["ArrowRight", "Unfold"], ["ArrowLeft", "Fold"], ["ArrowDown", ""], ["ArrowUp", ""], ["Enter", "Fold or unfold"]];
       const length = () => state.to - state.from;
       const middle = () => (state.from + state.to) / 2;
       return [
-        { key: "j", label: "Next row", run: inList },
-        { key: "k", label: "Previous row", run: inList },
-        { key: "ArrowRight", label: "Unfold", run: inList },
-        { key: "ArrowLeft", label: "Fold", run: inList },
-        { key: "ArrowDown", label: "", run: inList },
-        { key: "ArrowUp", label: "", run: inList },
-        { key: "Enter", label: "Fold or unfold", run: inList },
+        ...moves.map(([key, label]) => ({ key, label, run: inList })),
         { key: "n", label: "Next match", run: () => step(1) },
         { key: "p", label: "Previous match", run: () => step(-1) },
         { key: "e", label: "Next error", run: errorStep },

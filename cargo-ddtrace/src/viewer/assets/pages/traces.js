@@ -4,7 +4,7 @@ import { get, isAborted } from "../data/api.js";
 import { serviceClass } from "../data/colours.js";
 import { clock, count, duration, moment, plural } from "../data/format.js";
 import * as stream from "../data/stream.js";
-import { el, fill, set, style, user } from "../page/dom.js";
+import { el, fill, set, style } from "../page/dom.js";
 import * as frame from "../page/frame.js";
 import { icon } from "../page/icons.js";
 import * as keyboard from "../page/keyboard.js";
@@ -22,6 +22,7 @@ const HEIGHT = 34;
 const FILTERS = { q: "q", service: "service", error: "error", min: "min_ms", max: "max_ms", root: "root", from: "from", to: "to", problems: "problems" };
 
 function filters(query) {
+  /** @type {Record<string, unknown>} */
   const parts = {};
   for (const [name, parameter] of Object.entries(FILTERS)) parts[parameter] = query.get(name);
   return parts;
@@ -79,13 +80,9 @@ export function open(main, first) {
   ];
 
   keyboard.pageKeys([
-    { key: "j", label: "Next trace", run: (event) => list.key(event) },
-    { key: "k", label: "Previous trace", run: (event) => list.key(event) },
-    { key: "Enter", label: "Open the trace", run: (event) => list.key(event) },
+    ...list.keys("trace"),
     { key: "e", label: "Errors only", run: () => errorsOnly.click() },
     { key: "x", label: "Compare with another", run: () => { if (list.active >= 0) route.change({ with: traces[list.active].id }); } },
-    { key: "ArrowDown", label: "", run: (event) => list.key(event) },
-    { key: "ArrowUp", label: "", run: (event) => list.key(event) },
   ]);
 
   showFilters();
@@ -243,7 +240,7 @@ export function open(main, first) {
     const root = trace.root;
     const scale = Math.max(1, answer?.duration?.p99 ?? trace.duration);
     const share = Math.min(1, trace.duration / scale);
-    const bar = style(el("span", { class: `meter ${serviceClass(root.service)}` }, style(el("i"), { width: `${Math.max(1.5, share * 100)}%` })), {});
+    const bar = el("span", { class: `meter ${serviceClass(root.service)}` }, style(el("i"), { width: `${Math.max(1.5, share * 100)}%` }));
     const others = trace.services.filter((name) => name !== root.service).sort();
     const named = others.length > 2 ? 2 : others.length;
     return {

@@ -178,6 +178,9 @@ export function grid(options) {
     get active() { return active; },
     get count() { return count; },
     forget() { active = -1; },
+    /** The same keys for the whole page, so that the list need not have the focus. */
+    keys: (noun, open = "Open it") => [["j", `Next ${noun}`], ["k", `Previous ${noun}`], ["Enter", open], ["ArrowDown", ""], ["ArrowUp", ""]]
+      .map(([name, label]) => ({ key: name, label, run: key })),
     close() {
       watcher.disconnect();
       cancelAnimationFrame(frame);

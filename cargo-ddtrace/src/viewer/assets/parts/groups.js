@@ -1,10 +1,11 @@
 /** The list of traces by what their roots are: how many, how many failed, how long they take. */
 
 import { get } from "../data/api.js";
-import { ago, count, duration, percent } from "../data/format.js";
+import { ago, count, duration, percent, term } from "../data/format.js";
 import { el } from "../page/dom.js";
 import * as route from "../page/route.js";
 import * as badge from "./badges.js";
+import { table } from "./table.js";
 
 const MOST = 1000;
 
@@ -22,15 +23,12 @@ export async function groups(filters) {
   const rows = [...found.values()].sort((a, b) => b.times.length - a.times.length);
   for (const row of rows) row.times.sort((a, b) => a - b);
   const at = (times, share) => times[Math.min(times.length - 1, Math.floor(times.length * share))];
-  const quote = (text) => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
-  return el("div", { class: "scroll" },
+  return el("div", { class: "scroll groups" },
     answer.matched > MOST ? el("p", { class: "note" }, `The newest ${count(MOST)} of ${count(answer.matched)} traces, grouped.`) : null,
-    el("table", { class: "plain-table groups" },
-      el("thead", null, el("tr", null, ["Service", "Resource", "Traces", "With errors", "p50", "p95", "Longest", "Last"].map((title, index) => el("th", { scope: "col", class: index > 1 ? "number" : "" }, title)))),
-      el("tbody", null, rows.map(({ root, times, errors, last }) => el("tr", null,
-        el("td", null, badge.service(root.service)),
-        el("td", null, el("a", { class: "group-resource", href: route.address("/", { q: `root(service:${quote(root.service)} resource_name:${quote(root.resource)})` }) }, badge.resource(root))),
-        [count(times.length), errors ? el("span", { class: "bad" }, `${count(errors)} (${percent(errors / times.length)})`) : "0", duration(at(times, 0.5)), duration(at(times, 0.95)), duration(times[times.length - 1]), ago(last)]
-          .map((value) => el("td", { class: "number" }, value)))))),
+    table(["Service", "Resource", "Traces", "With errors", "p50", "p95", "Longest", "Last"], rows.map(({ root, times, errors, last }) => [
+      badge.service(root.service),
+      el("a", { class: "group-resource", href: route.address("/", { q: `root(service:${term(root.service)} resource_name:${term(root.resource)})` }) }, badge.resource(root)),
+      count(times.length), errors ? el("span", { class: "bad" }, `${count(errors)} (${percent(errors / times.length)})`) : "0",
+      duration(at(times, 0.5)), duration(at(times, 0.95)), duration(times[times.length - 1]), ago(last)]), { numbers: 2 }),
     rows.length === 0 ? el("p", { class: "none" }, "No trace matches.") : null);
 }

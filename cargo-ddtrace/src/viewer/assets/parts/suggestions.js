@@ -4,7 +4,7 @@
  */
 
 import { get } from "../data/api.js";
-import { count } from "../data/format.js";
+import { count, term } from "../data/format.js";
 import { el, fill, set, user } from "../page/dom.js";
 
 const RESERVED = new Set(["service", "env", "version", "operation_name", "resource_name", "status", "type", "kind", "span_id", "trace_id"]);
@@ -68,8 +68,7 @@ export function suggest(input, box, commit) {
     const { offset, key, value } = word();
     const { text } = found[index];
     const sign = (name) => (RESERVED.has(name) ? name : `@${name}`);
-    const quoted = /[\s()":]/.test(text) ? `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : text;
-    const insert = value === null ? `${sign(text)}:` : `${sign(key)}:${quoted} `;
+    const insert = value === null ? `${sign(text)}:` : `${sign(key)}:${term(text)} `;
     const end = input.selectionStart ?? input.value.length;
     input.value = input.value.slice(0, offset) + insert + input.value.slice(end);
     input.setSelectionRange(offset + insert.length, offset + insert.length);

@@ -2,6 +2,7 @@
 
 import { clock, plural } from "../data/format.js";
 import { el, fill, set, style, svg } from "../page/dom.js";
+import { dragRange, share } from "./range.js";
 
 const WIDTH = 1000;
 const HEIGHT = 44;
@@ -16,44 +17,25 @@ export function timeline(onChoose) {
   const to = el("span");
   const node = el("figure", { class: "timeline", role: "img", "aria-label": "Traces over time" },
     el("div", { class: "plot" }, chart, chosen, tip), el("figcaption", { "aria-hidden": "true" }, from, to));
-  const plot = node.firstElementChild;
+  const plot = /** @type {HTMLElement} */ (node.firstElementChild);
   let data = null;
-  let start = null;
 
-  const share = (event) => {
-    const box = plot.getBoundingClientRect();
-    return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
-  };
   const instant = (part) => {
     const span = BigInt(data.to) - BigInt(data.from);
     return String(BigInt(data.from) + (span * BigInt(Math.round(part * 1e6))) / 1000000n);
   };
 
-  plot.addEventListener("pointerdown", (event) => {
-    if (!data || event.button !== 0) return;
-    start = share(event);
-    plot.setPointerCapture(event.pointerId);
-  });
   plot.addEventListener("pointermove", (event) => {
     if (!data) return;
-    const at = share(event);
+    const at = share(plot, event);
     const index = Math.min(data.requests.length - 1, Math.floor(at * data.requests.length));
     tip.textContent = `${clock(instant(index / data.requests.length))} · ${plural(data.requests[index], "trace")}`
       + (data.errors[index] ? ` · ${plural(data.errors[index], "error")}` : "");
     tip.hidden = false;
     style(tip, { left: `${at * 100}%`, translate: `${-at * 100}% 0` });
-    if (start === null) return;
-    chosen.hidden = Math.abs(at - start) < 0.005;
-    style(chosen, { left: `${Math.min(at, start) * 100}%`, width: `${Math.abs(at - start) * 100}%` });
   });
   plot.addEventListener("pointerleave", () => { tip.hidden = true; });
-  plot.addEventListener("pointerup", (event) => {
-    if (start === null) return;
-    const [a, b] = [start, share(event)].sort((x, y) => x - y);
-    start = null;
-    chosen.hidden = true;
-    if (b - a >= 0.005) onChoose(instant(a), instant(b));
-  });
+  dragRange(plot, chosen, (from, to) => { if (data) onChoose(instant(from), instant(to)); });
 
   return {
     node,

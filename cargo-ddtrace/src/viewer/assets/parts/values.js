@@ -16,7 +16,7 @@ export function text(value) {
 
 /**
  * Rows of name and value. Each value can be copied, or looked for.
- * @param {[string, import("../page/dom.js").Child, string?][]} pairs name, shown value, text to copy
+ * @param {any[][]} pairs name, shown value, text to copy
  * @param {(name: string, value: string) => void} [onFind]
  */
 export function pairs(pairs, onFind) {

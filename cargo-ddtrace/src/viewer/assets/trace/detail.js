@@ -2,13 +2,14 @@
 
 import { get, isAborted } from "../data/api.js";
 import { serviceClass } from "../data/colours.js";
-import { clock, duration, moment, percent } from "../data/format.js";
+import { clock, duration, moment, percent, term } from "../data/format.js";
 import { el, fill, user } from "../page/dom.js";
 import { icon } from "../page/icons.js";
 import * as route from "../page/route.js";
 import * as badge from "../parts/badges.js";
 import { copy } from "../parts/empty.js";
 import { problemList } from "../parts/problems.js";
+import { table } from "../parts/table.js";
 import { tabs } from "../parts/tabs.js";
 import { none, pairs, text, tree } from "../parts/values.js";
 import { FLAG } from "./model.js";
@@ -113,9 +114,8 @@ export function detail(trace, state, events) {
       gapList.length > 0 ? [el("h3", null, "Not covered by children"), el("ul", { class: "gap-list" }, gapList.map((gap) => el("li", null,
         el("strong", null, duration(gap.to - gap.from)), el("span", { class: "faint" }, ` from +${duration(gap.from - trace.offset[row])}`)))),
       el("p", { class: "hint" }, "Nothing says what happened in there. Put #[trace] on the functions that run in it.")] : null,
-      span.normalised.length > 0 ? [el("h3", null, "As an Agent would store it"), el("table", { class: "plain-table" },
-        el("thead", null, el("tr", null, ["Field", "Sent", "Stored"].map((title) => el("th", { scope: "col" }, title)))),
-        el("tbody", null, span.normalised.map((change) => el("tr", null, el("td", null, user(change.field)), el("td", null, el("del", null, user(change.sent))), el("td", null, user(change.stored), el("div", { class: "faint small wrap" }, change.why))))))] : null,
+      span.normalised.length > 0 ? [el("h3", null, "As an Agent would store it"), table(["Field", "Sent", "Stored"], span.normalised.map((change) =>
+        [user(change.field), el("del", null, user(change.sent)), [user(change.stored), el("div", { class: "faint small wrap" }, change.why)]]))] : null,
     ];
   }
 
@@ -145,7 +145,7 @@ export function detail(trace, state, events) {
     }
     for (const key of Object.keys(span.metrics).sort()) add(key, el("span", { class: "metric" }, text(span.metrics[key])), String(span.metrics[key]));
     const order = [...groups.keys()].sort((a, b) => (a.startsWith("_") ? 1 : 0) - (b.startsWith("_") ? 1 : 0) || a.localeCompare(b));
-    const find = (name, value) => route.go(route.address("/", { q: `@${name}:${/^[\w./-]+$/.test(value) ? value : `"${value.slice(0, 300).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`}` }));
+    const find = (name, value) => route.go(route.address("/", { q: `@${name}:${term(value)}` }));
     const body = el("div");
     const filter = el("input", { class: "field", type: "text", placeholder: "Filter tags", "aria-label": "Filter tags", spellcheck: "false", oninput: () => list() });
     function list() {

@@ -5,10 +5,11 @@
  * with the arrow keys, and the box in focus is read out.
  */
 
-import { palette, resolve, slotOf } from "../data/colours.js";
+import { slotOf } from "../data/colours.js";
 import { duration, percent, plural } from "../data/format.js";
+import { onTheme, palette, resolve } from "../page/canvas.js";
 import { el, fill, set, style } from "../page/dom.js";
-import { announce, onTheme } from "../page/frame.js";
+import { announce } from "../page/frame.js";
 import { FLAG } from "./model.js";
 
 const LANE = 22;

@@ -1,9 +1,10 @@
 /** The whole trace in a strip: one line per row, the part in sight marked, dragging zooms. */
 
-import { palette, resolve, slotOf } from "../data/colours.js";
+import { slotOf } from "../data/colours.js";
 import { duration } from "../data/format.js";
+import { onTheme, palette, resolve } from "../page/canvas.js";
 import { el, style } from "../page/dom.js";
-import { onTheme } from "../page/frame.js";
+import { dragRange } from "../parts/range.js";
 import { FLAG } from "./model.js";
 
 const HEIGHT = 56;
@@ -15,7 +16,6 @@ export function minimap(trace, state, onZoom) {
   const after = el("div", { class: "outside" });
   const chosen = el("div", { class: "chosen", hidden: true });
   const node = el("div", { class: "minimap" }, canvas, before, after, chosen);
-  let start = null;
 
   function draw() {
     const width = node.clientWidth;
@@ -29,11 +29,10 @@ export function minimap(trace, state, onZoom) {
     const [wrong] = resolve(["--error"]);
     const step = Math.min(5, (HEIGHT - 6) / trace.n);
     const thick = Math.max(1, Math.min(3, step * 0.75));
-    const byService = trace.strings.map((text) => text);
     const slots = new Map();
     for (let row = 0; row < trace.n; row++) {
       const service = trace.service[row];
-      if (!slots.has(service)) slots.set(service, colours[slotOf(byService[service] ?? "")]);
+      if (!slots.has(service)) slots.set(service, colours[slotOf(trace.text("service", row))]);
       context.fillStyle = trace.flags[row] & FLAG.error ? wrong : slots.get(service);
       const x = (trace.offset[row] / trace.total) * width;
       context.fillRect(x, 3 + row * step, Math.max(1, ((trace.end[row] - trace.offset[row]) / trace.total) * width), thick);
@@ -46,28 +45,7 @@ export function minimap(trace, state, onZoom) {
     style(after, { right: 0, width: `${100 - (100 * state.to) / trace.total}%` });
   }
 
-  const share = (event) => {
-    const box = node.getBoundingClientRect();
-    return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
-  };
-  node.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    start = share(event);
-    node.setPointerCapture(event.pointerId);
-  });
-  node.addEventListener("pointermove", (event) => {
-    if (start === null) return;
-    const at = share(event);
-    chosen.hidden = false;
-    style(chosen, { left: `${Math.min(at, start) * 100}%`, width: `${Math.abs(at - start) * 100}%` });
-  });
-  node.addEventListener("pointerup", (event) => {
-    if (start === null) return;
-    const [from, to] = [start, share(event)].sort((a, b) => a - b);
-    start = null;
-    chosen.hidden = true;
-    if (to - from > 0.002) onZoom(from * trace.total, to * trace.total);
-  });
+  dragRange(node, chosen, (from, to) => onZoom(from * trace.total, to * trace.total));
   node.addEventListener("dblclick", () => onZoom(0, trace.total));
 
   const watcher = new ResizeObserver(draw);

@@ -15,6 +15,7 @@ import { FLAG } from "./model.js";
  * @property {boolean} parent whether something can be unfolded
  * @property {boolean} open
  * @property {any} [group]
+ * @property {number[]} [members] of a group, those that are shown
  */
 
 /**
@@ -31,6 +32,7 @@ import { FLAG } from "./model.js";
 /** @param {Choice} choice @returns {Row[]} */
 export function visibleRows(trace, choice) {
   const keep = kept(trace, choice);
+  /** @type {Row[]} */
   const rows = [];
   /** Sets of siblings still to be shown, innermost last; each remembers where it is. */
   const stack = [siblings(trace, choice, keep, choice.top, 1, choice.top)];
@@ -57,6 +59,7 @@ export function visibleRows(trace, choice) {
 }
 
 function siblings(trace, choice, keep, parent, level, top = -1) {
+  /** @type {{row: number, group?: any, members?: number[]|null}[]} */
   const items = [];
   const seen = new Map();
   const last = parent < 0 ? trace.n : parent + trace.size[parent];

@@ -12,6 +12,7 @@ const KEYS = {
   component: { title: "Component", key: (trace, row) => `${trace.component[row]}` },
 };
 
+/** @type {[string, string, (group: any) => any][]} */
 const COLUMNS = [
   ["count", "Spans", (group) => count(group.count)],
   ["errors", "Errors", (group) => (group.errors ? el("span", { class: "bad" }, count(group.errors)) : "0")],

@@ -168,7 +168,7 @@ export function waterfall(trace, state, events) {
     return {
       attributes: { ...attributes(item, `span-row ${serviceClass(service)} ${error ? "is-error" : ""} ${found ? "found" : ""} ${state.found && !found ? "not-found" : ""}`), "data-row": row },
       cells: [
-        style(tree(item,
+        tree(item,
           error ? el("span", { class: "mark-error", title: "error" }, icon("error"), el("span", { class: "unseen" }, "error ")) : null,
           entry ? badge.service(service) : el("span", { class: "swatch", "aria-hidden": "true" }),
           el("span", { class: "clip span-name", title }, el("span", { class: "operation" }, user(name, 200)), " ",
@@ -180,7 +180,7 @@ export function waterfall(trace, state, events) {
           flags & FLAG.running ? el("span", { class: "badge" }, "still running") : null,
           flags & FLAG.follows ? el("span", { class: "badge", title: "It outlives its parent: nobody waited for it" }, "detached") : null,
           flags & FLAG.dropped ? el("span", { class: "badge error" }, "dropped by an Agent") : null,
-          problems ? badge.problems(problems) : null), {}),
+          problems ? badge.problems(problems) : null),
         line,
       ],
     };
