@@ -247,7 +247,7 @@ pub(crate) fn block(block: &Block, args: &TraceArgs) -> Result<()> {
 /// An item that is neither.
 pub(crate) fn other(keyword: Option<&proc_macro2::Ident>, span: Span) -> Error {
     let what = match keyword {
-        Some(keyword) => format!(", not on a `{keyword}`"),
+        Some(keyword) => format!("; found `{keyword}`"),
         None => String::new(),
     };
     Error::at(

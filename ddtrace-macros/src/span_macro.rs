@@ -6,7 +6,7 @@ use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 use crate::args::{Tag, tags};
 use crate::error::{Error, Result};
 use crate::expand::{Mode, facade, set_tags, site_static};
-use crate::tokens::{Cursor, is_group, ours};
+use crate::tokens::{Cursor, ours, ours_at};
 
 struct Input {
     name: Literal,
@@ -72,7 +72,8 @@ fn parse(input: TokenStream, with_block: bool) -> Result<Input> {
     let mut block = None;
     if with_block {
         match tokens.pop() {
-            Some(TokenTree::Group(group)) if is_group(&group.clone().into(), Delimiter::Brace) => {
+            Some(TokenTree::Group(mut group)) if group.delimiter() == Delimiter::Brace => {
+                group.set_span(ours_at(group.span()));
                 block = Some(group);
             }
             other => {

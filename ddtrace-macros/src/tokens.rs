@@ -174,6 +174,17 @@ pub(crate) fn regroup(group: &Group, tokens: TokenStream) -> Group {
     new
 }
 
+/// The same tokens, shown at another place.
+pub(crate) fn located_at(tokens: &TokenStream, place: Span) -> TokenStream {
+    let tokens = tokens.clone().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(token.span().located_at(place));
+            token
+        })
+        .collect()
+}
+
 /// Where the user's token is, with the macro's own hygiene: lints see generated code, people see
 /// their line.
 pub(crate) fn ours_at(span: Span) -> Span {

@@ -86,7 +86,7 @@ impl Entry {
         let Value::List(list) = self.value else {
             return Err(Error::at(
                 self.key.span(),
-                format!("`{0}` needs a list: `{0}(a, b)` with {what}", self.key),
+                format!("`{0}` needs a list, `{0}(a, b)`, of {what}", self.key),
             ));
         };
         let mut cursor = Cursor::new(list.stream(), list.span());

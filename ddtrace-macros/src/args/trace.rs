@@ -125,11 +125,11 @@ impl TraceArgs {
                 Value::List(list) => self.tags = tags::parse(list.stream(), list.span())?,
                 _ => return Err(Error::at(span, "`tags` needs a list: `tags(items = 3)`")),
             },
-            "args" => self.args = entry.idents("names of parameters")?,
+            "args" => self.args = entry.idents("the names of parameters")?,
             "args_all" => self.args_all = Some(entry.flag()?),
             "skip" => match entry.value {
                 Value::None => self.skip_item = Some(span),
-                _ => self.skip = entry.idents("names of parameters")?,
+                _ => self.skip = entry.idents("the names of parameters")?,
             },
             "ret" => {
                 self.ret = Some(match entry.value {
@@ -154,7 +154,7 @@ impl TraceArgs {
             "enter_on_poll" => self.enter_on_poll = Some(entry.flag()?),
             "propagate" => self.propagate = Some(entry.boolean()?),
             "recursive" => self.recursive = Some(entry.flag()?),
-            "include" => self.include = entry.idents("names of functions or modules")?,
+            "include" => self.include = entry.idents("the names of functions or modules")?,
             "crate" => self.path = Some(path(&entry.expr("path::to::ddtrace")?)?),
             unknown => {
                 return Err(Error::at(span, unknown_option(unknown)));

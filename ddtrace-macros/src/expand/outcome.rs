@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use super::Plan;
 use crate::args::RetCapture;
 use crate::function::output::{Fallible, fallible, inferable};
-use crate::tokens::{ours, ours_at};
+use crate::tokens::{located_at, ours, ours_at};
 
 /// How errors are found in a value of a certain type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Outcome {
         let mut record = ours!(__dd_span.#record(#private::error(__dd_error).view()););
         if let Some(filter) = &err.filter {
             let span = ours_at(filter.span());
+            let private = located_at(private, span);
             let test = quote_spanned!(span=> #private::apply(__dd_error, #filter));
             record = ours!(if #test { #record });
         }
@@ -93,7 +94,8 @@ impl Outcome {
             None => return TokenStream::new(),
             Some(RetCapture::With(with)) => {
                 let span = ours_at(with.span());
-                let value = quote_spanned!(span=> #private::apply(#ret, #with));
+                let here = located_at(private, span);
+                let value = quote_spanned!(span=> #here::apply(#ret, #with));
                 set(ours!(#private::probe(&#value).capture()))
             }
             Some(RetCapture::Value(_)) => {

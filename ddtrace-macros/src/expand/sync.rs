@@ -7,7 +7,7 @@ use super::signature::with_body;
 use super::{Plan, block, capture_all, site, values};
 use crate::function::output::inferable;
 use crate::function::{Body, Params};
-use crate::tokens::{ours, ours_at};
+use crate::tokens::{located_at, ours, ours_at};
 
 pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let site = site::site(plan);
@@ -68,8 +68,8 @@ fn start(plan: &Plan<'_>) -> TokenStream {
     let start = match (&args.parent, args.root) {
         (Some(parent), _) => {
             let span = ours_at(parent.span());
-            let parent = quote::quote_spanned!(span=> &#parent);
-            ours!(#private::enter_child_of(&__DD_SITE, #parent))
+            let private = located_at(private, span);
+            quote::quote_spanned!(span=> #private::enter_child_of(&__DD_SITE, &#parent))
         }
         (None, Some(_)) => ours!(#private::enter_root(&__DD_SITE)),
         (None, None) => ours!(#private::enter(&__DD_SITE)),

@@ -1,6 +1,6 @@
 //! What functions look like after the expansion.
 //!
-//! Each case is a file in `expand/snapshots`: the annotated source, a line of dashes, the expansion as
+//! Each case is a file in `snapshots` beside `src`: the annotated source, a line of dashes, the expansion as
 //! `prettyplease` prints it, the section attributes of the site left out. `DDTRACE_MACROS_BLESS=1` writes them anew; what changed is then read in the
 //! diff, not believed.
 
@@ -54,7 +54,7 @@ fn matching_bracket(source: &str) -> usize {
 
 #[test]
 fn expansions_are_as_they_were_reviewed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/expand/snapshots");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots");
     let bless = std::env::var_os("DDTRACE_MACROS_BLESS").is_some();
     let mut wrong = Vec::new();
     let mut count = 0;

@@ -7,7 +7,7 @@ use quote::quote_spanned;
 use super::Plan;
 use crate::args::{Expr, Form, Tag, TraceArgs};
 use crate::function::Params;
-use crate::tokens::{ours, ours_at};
+use crate::tokens::{located_at, ours, ours_at};
 
 /// `.with_service("…")` and so on, for literals.
 pub(crate) fn static_options(args: &TraceArgs, private: &TokenStream) -> TokenStream {
@@ -73,13 +73,18 @@ fn tag_value(tag: &Tag, private: &TokenStream) -> TokenStream {
     let value = match (form, value.as_text()) {
         (Form::Best, Some(text)) => ours!(#private::Value::Static(#text)),
         (Form::Best, None) => ours!(#private::probe(&#value).capture().value()),
-        (Form::Display, _) => {
+        (form, _) => {
             let span = ours_at(value.span());
-            quote_spanned!(span=> #private::display(&#value).value())
-        }
-        (Form::Debug, _) => {
-            let span = ours_at(value.span());
-            quote_spanned!(span=> #private::debug(&#value).value())
+            let private = located_at(private, span);
+            let function = Ident::new(
+                if *form == Form::Display {
+                    "display"
+                } else {
+                    "debug"
+                },
+                span,
+            );
+            quote_spanned!(span=> #private::#function(&#value).value())
         }
     };
     ours!(#private::Tag { key: #key, value: #value })

@@ -15,7 +15,14 @@ pub(crate) struct Attr {
 
 impl Attr {
     fn new(hash: Punct, brackets: Group) -> Attr {
-        let path = flatten(brackets.stream())
+        let mut tokens = flatten(brackets.stream());
+        // `#[unsafe(no_mangle)]` is `no_mangle`.
+        if let [TokenTree::Ident(first), TokenTree::Group(inner)] = tokens.as_slice() {
+            if first == "unsafe" {
+                tokens = flatten(inner.stream());
+            }
+        }
+        let path = tokens
             .into_iter()
             .map_while(|token| match token {
                 TokenTree::Ident(ident) => Some(ident.to_string()),
@@ -68,11 +75,12 @@ impl Attr {
             "deprecated",
             "doc",
             "expect",
+            "export_name",
             "forbid",
             "inline",
+            "link_section",
             "no_mangle",
             "target_feature",
-            "unsafe",
             "warn",
         ];
         match self.path() {
