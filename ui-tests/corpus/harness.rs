@@ -122,7 +122,12 @@ pub(crate) fn compare(plain: Vec<Case>, traced: Vec<Case>) {
         }
         let recorder = Recorder::new();
         observe(plain.run);
-        assert_eq!(summary(&recorder.take()), [""; 0], "{} without the attribute", plain.name);
+        assert_eq!(
+            summary(&recorder.take()),
+            [""; 0],
+            "{} without the attribute",
+            plain.name
+        );
     }
     assert_eq!(plain.len(), traced.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

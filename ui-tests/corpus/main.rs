@@ -6,6 +6,10 @@
 //! compared with what the case says.
 
 #![deny(warnings, clippy::all, missing_docs, unsafe_code)]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each shape is compiled with and without spans"
+)]
 
 mod harness;
 mod vectors;

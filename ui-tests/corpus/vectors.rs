@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::process::Command;
 use std::sync::mpsc;
 use std::task::{Context as TaskContext, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ddtrace::test_support::{Recorder, RecorderHandle};
 use ddtrace::{Context, SpanData, carry_fn, span, trace, trace_block};
@@ -56,7 +56,10 @@ fn h2_options_set_the_fields() {
     assert_eq!(named(&spans[0]), ["x", "s", "r", "web"]);
     assert_eq!(spans[0].meta("span.kind"), Some("server"));
     let name = concat!(module_path!(), "::computed_fields");
-    assert_eq!(named(&spans[1]), [name, "s18446744073709551615", "18446744073709551615", "web"]);
+    assert_eq!(
+        named(&spans[1]),
+        [name, "s18446744073709551615", "18446744073709551615", "web"]
+    );
 }
 
 #[trace]
@@ -77,7 +80,11 @@ fn h8_a_future_starts_with_its_first_poll_and_is_the_parent_of_what_it_calls() {
     block_on(future);
     assert_eq!(
         summary(&recorder.take()),
-        ["before".to_owned(), name("waits"), format!("{0}/{1}", name("waits"), name("leaf"))]
+        [
+            "before".to_owned(),
+            name("waits"),
+            format!("{0}/{1}", name("waits"), name("leaf"))
+        ]
     );
 }
 
@@ -129,9 +136,13 @@ async fn spawns(recorder: RecorderHandle) {
     let here = recorder.clone();
     tokio::spawn(on_worker(recorder)).await.unwrap();
     let there = here.clone();
-    tokio::task::spawn_blocking(move || in_thread(&there)).await.unwrap();
+    tokio::task::spawn_blocking(move || in_thread(&there))
+        .await
+        .unwrap();
     let there = here.clone();
-    std::thread::spawn(move || in_thread(&there)).join().unwrap();
+    std::thread::spawn(move || in_thread(&there))
+        .join()
+        .unwrap();
     let (sender, receiver) = mpsc::channel();
     rayon::spawn(move || {
         in_thread(&here);
@@ -164,7 +175,7 @@ async fn h11_spawned_work_belongs_to_an_annotated_function_unless_told_otherwise
     let recorder = Recorder::new();
     spawns(recorder.handle()).await;
     let [spawns, on_worker, leaf] = ["spawns", "on_worker", "leaf"].map(name);
-    let mut spans = summary(&recorder.take());
+    let mut spans = summary(&take(&recorder, 6));
     spans.sort();
     let mut expected = vec![
         spawns.clone(),
@@ -179,9 +190,20 @@ async fn h11_spawned_work_belongs_to_an_annotated_function_unless_told_otherwise
 
     spawns_alone(recorder.handle()).await;
     spawns_without_attribute(recorder.handle()).await;
-    let mut spans = summary(&recorder.take());
+    let mut spans = summary(&take(&recorder, 3));
     spans.sort();
     assert_eq!(spans, [leaf.clone(), leaf, name("spawns_alone")]);
+}
+
+/// The next spans, so many: other threads may still be leaving the trace.
+fn take(recorder: &Recorder, count: usize) -> Vec<SpanData> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut spans = recorder.take();
+    while spans.len() < count && Instant::now() < deadline {
+        std::thread::yield_now();
+        spans.extend(recorder.take());
+    }
+    spans
 }
 
 #[test]
@@ -193,7 +215,10 @@ fn h12_a_wrapped_closure_carries_the_span_to_a_thread() {
         let work = carry_fn(move || in_thread(&handle));
         std::thread::spawn(work).join().unwrap();
     }
-    assert_eq!(summary(&recorder.take()), ["outer".to_owned(), format!("outer/{}", name("leaf"))]);
+    assert_eq!(
+        summary(&take(&recorder, 2)),
+        ["outer".to_owned(), format!("outer/{}", name("leaf"))]
+    );
 }
 
 #[trace]
@@ -300,7 +325,10 @@ async fn every_poll() {
 fn every_poll_can_be_a_span() {
     let recorder = Recorder::new();
     block_on(every_poll());
-    assert_eq!(summary(&recorder.take()), [name("every_poll"), name("every_poll")]);
+    assert_eq!(
+        summary(&recorder.take()),
+        [name("every_poll"), name("every_poll")]
+    );
 }
 
 #[test]
@@ -314,7 +342,10 @@ fn a_piece_of_a_function_can_be_a_span() {
     assert_eq!(doubled, 6);
     assert_eq!(
         summary(&recorder.take()),
-        ["cart.double cart.kind=big items=3", "cart.double/cart.inner shown=Some(1)"]
+        [
+            "cart.double cart.kind=big items=3",
+            "cart.double/cart.inner shown=Some(1)"
+        ]
     );
 }
 
@@ -337,12 +368,18 @@ fn a_future_given_up_is_left_within_its_span() {
         let mut task = TaskContext::from_waker(Waker::noop());
         assert!(future.as_mut().poll(&mut task).is_pending());
     }
-    let owner = format!("{}::owner", name("a_future_given_up_is_left_within_its_span"));
+    let owner = format!(
+        "{}::owner",
+        name("a_future_given_up_is_left_within_its_span")
+    );
     // Functions in functions are named after their module.
     let owner = owner.replace("a_future_given_up_is_left_within_its_span::", "");
     assert_eq!(
         summary(&recorder.take()),
-        [format!("{owner} ddtrace.cancelled=true"), format!("{owner}/{}", name("leaf"))]
+        [
+            format!("{owner} ddtrace.cancelled=true"),
+            format!("{owner}/{}", name("leaf"))
+        ]
     );
 }
 
@@ -368,7 +405,9 @@ fn h23_what_main_recorded_is_sent_when_it_returns_and_when_it_panics() {
     for program in ["returning", "panicking"] {
         let payloads = run_with_agent(program);
         assert!(
-            payloads.iter().any(|payload| contains(payload, name("leaf").as_bytes())),
+            payloads
+                .iter()
+                .any(|payload| contains(payload, name("leaf").as_bytes())),
             "{program} sent {} payloads",
             payloads.len()
         );
@@ -398,7 +437,12 @@ fn run_with_agent(program: &str) -> Vec<Vec<u8>> {
         }
     });
     Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "vectors::program", "--test-threads=1"])
+        .args([
+            "--ignored",
+            "--exact",
+            "vectors::program",
+            "--test-threads=1",
+        ])
         .env("DDTRACE_TEST_PROGRAM", program)
         .env("DD_TRACE_AGENT_URL", url)
         .output()

@@ -15,7 +15,7 @@ use axum::routing::get;
 use crate::api::{self, Inner, Shared};
 use crate::forward::Forward;
 use crate::intake::info::{Info, Settings};
-use crate::security::{Policy, guard, token};
+use crate::security::{Policy, guard_intake, guard_own, token};
 use crate::store::{Limits, Store, now};
 use crate::{intake, viewer};
 use listen::{Connections, Sockets};
@@ -200,12 +200,15 @@ impl Drop for Agent {
 }
 
 fn router(shared: &Shared) -> Router {
-    api::routes()
+    let own = api::routes()
         .merge(viewer::routes())
-        .route("/info", get(intake::info))
-        .fallback(fallback)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(shared.clone(), guard))
+        .layer(from_fn_with_state(shared.clone(), guard_own));
+    let intake = Router::new()
+        .route("/info", get(intake::info).fallback(intake::handle))
+        .fallback(fallback)
+        .layer(from_fn_with_state(shared.clone(), guard_intake));
+    own.merge(intake)
         .layer(axum::extract::DefaultBodyLimit::max(1 << 20))
         .with_state(shared.clone())
 }

@@ -54,10 +54,23 @@ const HEADERS: usize = 32 << 10;
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                    frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+/// Stands before the page and the API. Which routes those are is said where this is put around them, so that a new page
+/// cannot be forgotten here.
+pub async fn guard_own(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    guard(&shared, true, request, next).await
+}
+
+/// Stands before the intake, and before paths that nobody knows; those under `/api/` count as the API's.
+pub async fn guard_intake(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_ours = path.starts_with("/api/") && !crate::intake::is_intake_api(path);
+    guard(&shared, is_ours, request, next).await
+}
+
 /// Checks a request, and dresses its answer.
-pub async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let is_ours = is_ours(request.uri().path());
-    let mut response = match admit(&shared, &request) {
+async fn guard(shared: &Shared, is_ours: bool, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = match admit(shared, is_ours, &request) {
         Err(refusal) => refusal.into_response(),
         Ok(Admitted::Yes) => next.run(request).await,
         Ok(Admitted::WithCookie) => {
@@ -68,10 +81,7 @@ pub async fn guard(State(shared): State<Shared>, request: Request, next: Next) -
             );
             (
                 StatusCode::SEE_OTHER,
-                [
-                    (header::LOCATION, "/".to_owned()),
-                    (header::SET_COOKIE, cookie),
-                ],
+                [(header::LOCATION, path), (header::SET_COOKIE, cookie)],
             )
                 .into_response()
         }
@@ -110,14 +120,12 @@ enum Admitted {
     WithCookie,
 }
 
-/// Page and API; everything else is intake.
-fn is_ours(path: &str) -> bool {
-    path == "/"
-        || path.starts_with("/assets/")
-        || (path.starts_with("/api/") && !crate::intake::is_intake_api(path))
+/// Something that one opens in a browser: what is ours, but neither the API nor a file of the page.
+fn is_page(path: &str) -> bool {
+    !path.starts_with("/api/") && !path.starts_with("/assets/")
 }
 
-fn admit(shared: &Shared, request: &Request) -> Result<Admitted, ApiError> {
+fn admit(shared: &Shared, is_ours: bool, request: &Request) -> Result<Admitted, ApiError> {
     let headers = request.headers();
     let size: usize = headers
         .iter()
@@ -128,7 +136,6 @@ fn admit(shared: &Shared, request: &Request) -> Result<Admitted, ApiError> {
     }
     let policy = shared.policy();
     let path = request.uri().path();
-    let is_ours = is_ours(path);
     let is_local = request.extensions().get::<Came>() == Some(&Came::Unix);
     if !is_local {
         check_host(policy, headers, is_ours)?;
@@ -155,7 +162,7 @@ fn admit(shared: &Shared, request: &Request) -> Result<Admitted, ApiError> {
             return Err(ApiError::token_required());
         }
     } else if policy.private && !is_local && !has_token(shared, headers) {
-        if path == "/"
+        if is_page(path)
             && token_in_query(request).is_some_and(|token| token::equal(token, shared.token()))
         {
             return Ok(Admitted::WithCookie);
@@ -218,7 +225,8 @@ fn check_origin(policy: &Policy, request: &Request, is_ours: bool) -> Result<(),
             let is_link = value("sec-fetch-mode") == Some("navigate")
                 && value("sec-fetch-dest") == Some("document")
                 && *request.method() == Method::GET
-                && request.uri().path() == "/";
+                && is_ours
+                && is_page(request.uri().path());
             if is_link {
                 Ok(())
             } else {

@@ -109,7 +109,7 @@ fn other_origins_and_sites_are_refused_everywhere() {
         (&[("sec-fetch-site", "cross-site")], false),
         (&frame, false),
     ];
-    for path in ["/", "/api/status", "/info"] {
+    for path in ["/", "/trace/1", "/api/status", "/info"] {
         for (headers, passes) in cases {
             let expected = if passes { 200 } else { 403 };
             assert_eq!(
@@ -121,6 +121,8 @@ fn other_origins_and_sites_are_refused_everywhere() {
     }
     // A link on another site may lead to the page, and nowhere else.
     assert_eq!(status(&agent, "GET", "/", &link), 200);
+    assert_eq!(status(&agent, "GET", "/trace/1", &link), 200);
+    assert_eq!(status(&agent, "GET", "/info", &link), 403);
     assert_eq!(status(&agent, "GET", "/api/status", &link), 403);
     // A form or a beacon of another site is no tracer.
     let foreign = [
@@ -215,7 +217,14 @@ fn a_private_agent_asks_for_the_token_to_read() {
         ..Options::default()
     });
     let token = agent.agent.shared().token().to_owned();
-    for path in ["/", "/api/status", "/api/traces"] {
+    for path in [
+        "/",
+        "/map",
+        "/trace/1",
+        "/requests/1",
+        "/api/status",
+        "/api/traces",
+    ] {
         assert_eq!(status(&agent, "GET", path, &[]), 403, "{path}");
         assert_eq!(
             status(&agent, "GET", path, &[("x-ddtrace-token", &token)]),
@@ -231,6 +240,11 @@ fn a_private_agent_asks_for_the_token_to_read() {
     );
     let opened = agent.get(&format!("/?token={token}"));
     assert_eq!((opened.status, opened.header("location")), (303, Some("/")));
+    let deep = agent.get(&format!("/trace/1?token={token}"));
+    assert_eq!(
+        (deep.status, deep.header("location")),
+        (303, Some("/trace/1"))
+    );
     let cookie = opened.header("set-cookie").unwrap();
     assert!(
         cookie.contains("SameSite=Strict") && cookie.contains("HttpOnly"),
@@ -246,7 +260,7 @@ fn a_private_agent_asks_for_the_token_to_read() {
 #[test]
 fn answers_are_dressed() {
     let agent = TestAgent::new();
-    for path in ["/", "/api/status", "/api/no-such-route"] {
+    for path in ["/", "/map", "/api/status", "/api/no-such-route"] {
         let answer = agent.get(path);
         let csp = answer.header("content-security-policy").unwrap();
         assert!(

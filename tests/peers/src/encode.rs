@@ -39,7 +39,11 @@ fn span(i: u64) -> FinishedSpan<'static> {
     span.span_type = "web";
     span.trace_id = TraceId::new(0x6740_0000_0000_0000, i / 100 + 1);
     span.span_id = i * 0x9e37_79b9_7f4a_7c15 + 1;
-    span.parent_id = if i.is_multiple_of(100) { 0 } else { (i / 100) * 100 + 1 };
+    span.parent_id = if i.is_multiple_of(100) {
+        0
+    } else {
+        (i / 100) * 100 + 1
+    };
     span.start = 1_732_400_000_000_000_000 + i as i64 * 1_000;
     span.duration = 12_345 + i as i64;
     for (key, differs) in TEXTS {

@@ -49,7 +49,9 @@ fn wildcards(_: Loud, (_a, _): (Loud, Loud), _: Loud) {
 #[trace]
 fn returned(first: Loud, _second: Loud) -> Result<Loud, String> {
     let _local = Loud("local");
-    Err(()).or_else(|()| if first.0.is_empty() { Err("empty") } else { Ok(()) })?;
+    if first.0.is_empty() {
+        Err("empty")?;
+    }
     Ok(first)
 }
 

@@ -152,7 +152,7 @@ fn collects(list: &[&str]) -> Result<Vec<u64>, ParseIntError> {
 }
 
 #[trace]
-fn slot<'a>(list: &'a mut Vec<u8>, at: usize) -> Result<&'a mut u8, String> {
+fn slot(list: &mut [u8], at: usize) -> Result<&mut u8, String> {
     let len = list.len();
     if at >= len {
         return Err(format!("{at} of {len}"));
@@ -257,7 +257,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case {
             name: "error without any trait",
             run: || opaque_error().is_err().to_string(),
-            spans: &[concat!("opaque_error!corpus::traced::errors::Opaque")],
+            spans: &["opaque_error!corpus::traced::errors::Opaque"],
         },
         Case {
             name: "generic errors",

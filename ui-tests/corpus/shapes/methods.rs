@@ -62,6 +62,7 @@ impl Cart {
     }
 
     #[trace]
+    #[allow(clippy::boxed_local)]
     fn boxed(self: Box<Self>) -> usize {
         self.items.len()
     }
@@ -84,8 +85,9 @@ impl Cart {
     }
 
     #[trace]
+    #[allow(clippy::needless_arbitrary_self_type)]
     fn typed(self: &Self) -> usize {
-        self.items.capacity().min(0)
+        self.items.len()
     }
 
     #[trace]

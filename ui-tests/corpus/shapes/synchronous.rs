@@ -47,9 +47,11 @@ fn labels(n: u32) -> u32 {
         }
         0
     };
-    'outer: loop {
-        loop {
-            break 'outer;
+    'outer: for i in 0.. {
+        for j in 0.. {
+            if i + j > n {
+                break 'outer;
+            }
         }
     }
     found
@@ -152,7 +154,7 @@ fn r#async() -> u8 {
 fn shadows(n: i32) -> i32 {
     let n = n + 1;
     let n = n * 2;
-    n
+    n - 1
 }
 
 #[trace]
@@ -162,7 +164,7 @@ fn unused(a: String, b: Vec<u8>) -> u8 {
 }
 
 #[trace]
-fn conditional_arguments(#[cfg(all())] a: u8, #[cfg(any())] b: u8) -> u8 {
+fn conditional_arguments(#[cfg(test)] a: u8, #[cfg(not(test))] b: u8) -> u8 {
     a
 }
 
@@ -194,22 +196,26 @@ extern "C" fn foreign(a: i32) -> i32 {
 #[trace]
 fn uninitialised(n: bool) -> u8 {
     let value;
-    if n {
-        value = 1;
-    } else {
-        return 0;
+    let other;
+    match n {
+        true => {
+            value = 1;
+            other = 2;
+        }
+        false => return 0,
     }
-    value
+    value + other
 }
 
 #[trace]
 fn match_with_guards(n: Option<i32>) -> &'static str {
     match n {
         Some(n) if n < 0 => return "negative",
-        Some(0) => "zero",
-        Some(_) => "positive",
-        None => "nothing",
+        Some(0) => {}
+        Some(_) => return "positive",
+        None => return "nothing",
     }
+    "zero"
 }
 
 #[trace]

@@ -28,6 +28,8 @@ pub(crate) mod flags {
     pub(crate) const CONTEXT: u32 = 128;
     /// A panic unwound through it.
     pub(crate) const PANICKED: u32 = 256;
+    /// Not begun: starts with the first poll of its future.
+    pub(crate) const LATER: u32 = 512;
 }
 
 /// A span that has begun and not ended: 48 bytes.

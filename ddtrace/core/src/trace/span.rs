@@ -274,6 +274,42 @@ impl Span {
         }
     }
 
+    /// A span that [`start_if_later`](Self::start_if_later) starts.
+    #[inline]
+    pub(crate) const fn later(site: &'static Site) -> Self {
+        Self {
+            open: Open {
+                site,
+                flags: flags::LATER,
+                ..Open::EMPTY
+            },
+            segment: None,
+            lane: None,
+        }
+    }
+
+    /// Starts a span that was made to start later, and nothing else.
+    #[inline]
+    pub(crate) fn start_if_later(&mut self) {
+        if self.open.flags & flags::LATER != 0 {
+            *self = Self::start(self.open.site);
+        }
+    }
+
+    /// Whether a panic went through it.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.open.flags & flags::PANICKED != 0
+    }
+
+    /// Marks the span on top of the stack, which is this one, swapped in.
+    pub(crate) fn mark_top_cancelled(&self) {
+        local::with(|local| {
+            if let Some(top) = local.stack.last_mut() {
+                top.flags |= flags::CANCELLED;
+            }
+        });
+    }
+
     /// Makes the span active on this thread while the guard lives.
     pub fn enter(&mut self) -> Entered<'_> {
         let len = self.swap_in();

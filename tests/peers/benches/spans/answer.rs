@@ -17,11 +17,8 @@ pub(crate) fn answer(question: &str, name: &str, work: &str) {
     match question {
         "time" => time(peer, &(peer.start)()),
         "off" => time(peer, &(peer.start_off)()),
-        "instructions" => instructions(
-            peer,
-            &(peer.start)(),
-            &WORK[work.parse::<usize>().expect("a number")],
-        ),
+        "instructions" => instructions(peer, &(peer.start)(), work_of(work)),
+        "instructions-off" => instructions(peer, &(peer.start_off)(), work_of(work)),
         "allocations" => allocations(peer, &(peer.start)()),
         "shared" => shared(peer, &(peer.start)()),
         "encode" => encode(),
@@ -30,6 +27,10 @@ pub(crate) fn answer(question: &str, name: &str, work: &str) {
         "axum" => axum(peer, &(peer.start)()),
         other => panic!("nobody asks {other}"),
     }
+}
+
+fn work_of(number: &str) -> &'static Work {
+    &WORK[number.parse::<usize>().expect("a number")]
 }
 
 fn burst(peer: &Peer, work: &Work) {

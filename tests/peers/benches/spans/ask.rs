@@ -11,6 +11,7 @@ pub(crate) struct Bench {
     pub(crate) sink: Sink,
     pub(crate) peers: Vec<&'static Peer>,
     pub(crate) rounds: usize,
+    pub(crate) targets: Targets,
 }
 
 type Answers = BTreeMap<String, f64>;
@@ -38,11 +39,11 @@ impl Bench {
             .env("DD_TRACE_STARTUP_LOGS", "false");
         // A rate limit would make the cheap, unsampled kind of span out of most of a burst.
         command.env("DD_TRACE_RATE_LIMIT", "100000000");
-        if question == "instructions" {
+        if question.starts_with("instructions") {
             // Under valgrind a second of the program is many of ours: what reports by the clock would do so in the middle.
             command.env("PEERS_REPORT_ON_FLUSH", "1");
         }
-        command.env("DD_TRACE_ENABLED", (question != "off").to_string());
+        command.env("DD_TRACE_ENABLED", (!question.ends_with("off")).to_string());
         command
     }
 
@@ -67,9 +68,14 @@ impl Bench {
         all
     }
 
+    /// Where a peer stands in the tables, if it is asked at all.
+    fn place(&self, name: &str) -> Option<usize> {
+        self.peers.iter().position(|peer| peer.name == name)
+    }
+
     /// What `peer` has in `column`, in times what fastrace has.
     fn ratio(&self, values: &[f64], i: usize) -> String {
-        match self.peers.iter().position(|peer| peer.name == "fastrace") {
+        match self.place("fastrace") {
             Some(fastrace) => format!("{:.2}", values[i] / values[fastrace]),
             None => "-".to_owned(),
         }
@@ -106,6 +112,30 @@ impl Bench {
             table.row(peer.name, cells);
         }
         table.print();
+        let (ours, fastrace, untraced) = (
+            self.place(OURS),
+            self.place("fastrace"),
+            self.place("untraced"),
+        );
+        match (question, ours, fastrace, untraced) {
+            ("time", Some(ours), Some(fastrace), _) => {
+                let ratio = |work: usize| least[work][ours] / least[work][fastrace];
+                self.targets
+                    .at_most("root and 1 child, times fastrace's ns", 0.7, ratio(0));
+                self.targets
+                    .at_most("child of 100, times fastrace's ns", 0.6, ratio(2));
+                self.targets
+                    .at_most("child with tags, times fastrace's ns", 0.4, ratio(3));
+            }
+            ("off", Some(ours), _, Some(untraced)) => {
+                self.targets.at_most(
+                    "off, ns above untraced",
+                    1.0,
+                    least[2][ours] - least[2][untraced],
+                );
+            }
+            _ => {}
+        }
     }
 
     pub(crate) fn instructions(&self) {
@@ -126,20 +156,24 @@ impl Bench {
             "instructions per span of the whole process until flushed, less what one trace and its flush take, warm (cold)",
             &names,
         );
+        let mut off = Table::new(
+            "instructions per call on the caller's thread, switched off",
+            &names,
+        );
+        // By peer and work: caller warm, process cold, caller off.
+        let mut figures = Vec::new();
         for peer in &self.peers {
-            let (mut on_caller, mut in_process) = (Vec::new(), Vec::new());
+            let mut cells: [Vec<String>; 3] = Default::default();
+            let mut of_peer = Vec::new();
             for (i, work) in WORK.iter().enumerate() {
                 eprintln!("instructions: {}, {}", peer.name, work.name);
                 // A dump holds the thread that asked for it, or all threads when they are not told apart.
-                let (own, spans) = self.counted(peer, i, true);
+                let (own, spans) = self.counted("instructions", peer, i, true);
                 // A reporter may wake up by itself and report twice: of two runs, the one that has less of that.
-                let (all, again) = (
-                    self.counted(peer, i, false).0,
-                    self.counted(peer, i, false).0,
-                );
-                let all: Vec<f64> = all
+                let runs = [(); 2].map(|()| self.counted("instructions", peer, i, false).0);
+                let all: Vec<f64> = runs[0]
                     .iter()
-                    .zip(again)
+                    .zip(runs[1])
                     .map(|(one, other)| one.min(other))
                     .collect();
                 let own = |part: usize| own[part] / spans;
@@ -148,18 +182,67 @@ impl Bench {
                 let all = |part: usize| {
                     (all[part] + all[part + 1] - least) / (spans - work.spans() as f64)
                 };
-                on_caller.push(format!("{} ({})", number(own(2)), number(own(0))));
-                in_process.push(format!("{} ({})", number(all(2)), number(all(0))));
+                let when_off = self.counted("instructions-off", peer, i, true).0[2] / spans;
+                cells[0].push(format!("{} ({})", number(own(2)), number(own(0))));
+                cells[1].push(format!("{} ({})", number(all(2)), number(all(0))));
+                cells[2].push(number(when_off));
+                of_peer.push((own(2), all(0), when_off));
             }
+            let [on_caller, in_process, when_off] = cells;
             caller.row(peer.name, on_caller);
             process.row(peer.name, in_process);
+            off.row(peer.name, when_off);
+            figures.push(of_peer);
         }
-        caller.print();
-        process.print();
+        for table in [caller, process, off] {
+            table.print();
+        }
+        if let (Some(ours), Some(untraced)) = (self.place(OURS), self.place("untraced")) {
+            let (ours, untraced) = (&figures[ours], &figures[untraced]);
+            let targets = &self.targets;
+            targets.at_most("child of 100, instructions on the caller", 170.0, ours[2].0);
+            // Two spans less the child: what the root adds.
+            targets.at_most(
+                "a trace, instructions on the caller",
+                600.0,
+                2.0 * ours[0].0 - ours[2].0,
+            );
+            targets.at_most(
+                "child with tags, instructions on the caller",
+                500.0,
+                ours[3].0,
+            );
+            targets.at_most(
+                "async child, instructions above untraced",
+                600.0,
+                ours[4].0 - untraced[4].0,
+            );
+            targets.at_most(
+                "off, instructions above untraced",
+                8.0,
+                ours[2].2 - untraced[2].2,
+            );
+            targets.at_most(
+                "off, async, instructions above untraced",
+                16.0,
+                ours[4].2 - untraced[4].2,
+            );
+            targets.at_most(
+                "child of 100, instructions of the process, cold",
+                800.0,
+                ours[2].1,
+            );
+        }
     }
 
     /// Instructions in each of the six dumps (burst and flush: cold, warm, a single trace), and the spans of a burst.
-    fn counted(&self, peer: &Peer, work: usize, by_thread: bool) -> ([f64; 6], f64) {
+    fn counted(
+        &self,
+        question: &str,
+        peer: &Peer,
+        work: usize,
+        by_thread: bool,
+    ) -> ([f64; 6], f64) {
         let folder = env::temp_dir().join(format!("ddtrace-peers-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a temporary folder");
         let separate = if by_thread { "yes" } else { "no" };
@@ -171,7 +254,7 @@ impl Bench {
             format!("--separate-threads={separate}"),
             format!("--callgrind-out-file={}", folder.join("out").display()),
         ];
-        let spans = answers(&mut self.command("instructions", peer, work, &under))["spans"];
+        let spans = answers(&mut self.command(question, peer, work, &under))["spans"];
         let thread = if by_thread { "-01" } else { "" };
         let counts = [1, 2, 3, 4, 5, 6].map(|part| {
             let file = folder.join(format!("out.{part}{thread}"));
@@ -202,6 +285,18 @@ impl Bench {
                 )
             };
             table.row(peer.name, (0..WORK.len()).map(cell).collect());
+            if peer.name == OURS {
+                self.targets.at_most(
+                    "child of 100, allocations of all threads",
+                    0.02,
+                    all["all-2"],
+                );
+                self.targets.at_most(
+                    "child with tags, allocations of all threads",
+                    0.1,
+                    all["all-3"],
+                );
+            }
         }
         table.print();
     }
@@ -209,15 +304,18 @@ impl Bench {
     pub(crate) fn paced(&self) {
         let rounds = self.rounds("paced");
         let medians: Vec<f64> = rounds.iter().map(|all| median(all, "ns")).collect();
-        let idle = self
-            .peers
-            .iter()
-            .position(|peer| peer.name == "untraced")
-            .map_or(0.0, |i| medians[i]);
+        let idle = self.place("untraced").map_or(0.0, |i| medians[i]);
         let title =
             "process CPU ns per span at 100,000 spans/s, ten children a trace, untraced subtracted";
         let mut table = Table::new(title, &["median of rounds", "least"]);
         for (i, peer) in self.peers.iter().enumerate() {
+            if peer.name == OURS {
+                self.targets.at_most(
+                    "100,000 spans/s sent, CPU ns per span",
+                    700.0,
+                    medians[i] - idle,
+                );
+            }
             table.row(
                 peer.name,
                 vec![
@@ -244,6 +342,17 @@ impl Bench {
             let sent = sent.chunks * 11 + sent.loose_spans;
             let delivered = all.get("taken").copied().unwrap_or(sent as f64);
             let share = delivered / all["made"];
+            if peer.name == OURS {
+                self.targets
+                    .at_least("flat out, M spans/s made", 4.0, all["per-second"] / 1e6);
+                self.targets.at_least(
+                    "flat out, M spans/s sent",
+                    1.0,
+                    all["per-second"] * share / 1e6,
+                );
+                self.targets
+                    .at_most("flat out, MiB", 64.0, all["peak"] / f64::from(1 << 20));
+            }
             table.row(
                 peer.name,
                 vec![
@@ -271,6 +380,11 @@ impl Bench {
                 )
             };
             let ratio = format!("{:.2}", all["shared"] / all["own"]);
+            self.targets.at_most(
+                "a segment that is continued elsewhere, times its own ns",
+                1.5,
+                all["shared"] / all["own"],
+            );
             table.row(peer.name, vec![cell("own"), cell("shared"), ratio]);
         }
         table.print();
@@ -296,6 +410,13 @@ impl Bench {
             table.row(name, cells);
         }
         table.print();
+        self.targets
+            .at_most("v0.4, times a copy", 8.0, all["ours-v04"] / all["copy-v04"]);
+        self.targets.at_most(
+            "v0.5, times a copy",
+            30.0,
+            all["ours-v05"] / all["copy-v05"],
+        );
     }
 
     pub(crate) fn axum(&self) {
@@ -319,17 +440,20 @@ impl Bench {
             cost.sort_by(f64::total_cmp);
         }
         let median = |i: usize| costs[i][costs[i].len() / 2];
-        let untraced = self
-            .peers
-            .iter()
-            .position(|peer| peer.name == "untraced")
-            .map(median);
+        let untraced = self.place("untraced").map(median);
         let mut table = Table::new(
             "axum, one route, 64 connections: server CPU µs per request, flush included",
             &["median", "least", "/untraced"],
         );
         for (i, peer) in self.peers.iter().enumerate() {
             let ratio = untraced.map_or("-".to_owned(), |it| format!("{:.2}", median(i) / it));
+            if let (OURS, Some(untraced)) = (peer.name, untraced) {
+                self.targets.at_most(
+                    "axum, CPU per request, times untraced",
+                    1.3,
+                    median(i) / untraced,
+                );
+            }
             table.row(
                 peer.name,
                 vec![number(median(i)), number(costs[i][0]), ratio],

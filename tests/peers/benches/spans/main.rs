@@ -9,9 +9,11 @@ use ddtrace_peers::table::{Table, number};
 use ddtrace_peers::{PEERS, Peer, meter, peer};
 use std::collections::BTreeMap;
 use std::env;
+use targets::{OURS, Targets};
 
 mod answer;
 mod ask;
+mod targets;
 
 #[global_allocator]
 static ALLOCATOR: meter::Counting = meter::Counting;
@@ -67,7 +69,7 @@ cargo bench --manifest-path tests/peers/Cargo.toml -- [PART]... [--peer NAME]...
 
 parts   time           nanoseconds per span on the caller's thread
         off            the same with the tracer switched off
-        instructions   instructions per span, counted by valgrind
+        instructions   instructions per span, on and off, counted by valgrind
         allocations    allocations and bytes per span
         paced          processor time per span at 100,000 spans a second, sent to an agent
         flat-out       two threads as fast as they can: made, delivered, memory
@@ -122,6 +124,7 @@ fn main() {
         sink: Sink::start().expect("a free port"),
         peers,
         rounds,
+        targets: Targets::default(),
     };
     for part in &parts {
         match part.as_str() {
@@ -137,4 +140,5 @@ fn main() {
             other => panic!("there is no part {other}\n\n{HELP}"),
         }
     }
+    bench.targets.print();
 }
