@@ -449,7 +449,17 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of its pipe ends the browser; a kill makes sure, and the profile can go.
+        // Asked to close, it ends its helpers before itself, so that nobody writes into the profile any more.
+        self.session = None;
+        let close = b"{\"id\":0,\"method\":\"Browser.close\"}\0";
+        if self.commands.write_all(close).is_ok() {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while self
+                .messages
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                .is_ok()
+            {}
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.profile);

@@ -11,6 +11,7 @@ mod appearance;
 mod driver;
 mod feed;
 mod layout;
+mod list;
 mod pages;
 mod reading;
 

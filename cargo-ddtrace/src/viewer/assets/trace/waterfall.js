@@ -223,7 +223,7 @@ export function waterfall(trace, state, events) {
 
   function drawRuler() {
     const points = ticks(state.from, state.to, width > 700 ? 8 : width > 350 ? 5 : 3);
-    fill(ruler, points.map((point) => style(el("span", null, point === 0 ? "0" : duration(point)), { left: `${position(point)}%` })));
+    fill(ruler, points.filter((point) => position(point) < 94).map((point) => style(el("span", null, point === 0 ? "0" : duration(point)), { left: `${position(point)}%` })));
     fill(lines, points.map((point) => style(el("i"), { left: `${position(point)}%` })));
   }
 
