@@ -3,8 +3,8 @@
 use crate::work::{YieldOnce, block_on, cart, step, user};
 use crate::{Flush, Peer};
 use axum::Router;
-use ddtrace::{Span, Tag, Value};
-use ddtrace_core::trace::{Site, enter, instrument};
+use ddtrace::Span;
+use ddtrace_core::trace::Site;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -29,27 +29,24 @@ fn start() -> Flush {
     })
 }
 
-ddtrace_core::site! { static ROOT: Site = Site::new("root", "flat", module_path!(), file!(), line!()); }
-ddtrace_core::site! { static CHILD: Site = Site::new("child", "child", module_path!(), file!(), line!()); }
-ddtrace_core::site! { static TAGGED: Site = Site::new("tagged_child", "tagged_child", module_path!(), file!(), line!()); }
-ddtrace_core::site! { static ASYNC: Site = Site::new("async_child", "async_child", module_path!(), file!(), line!()); }
-
 #[inline(never)]
+#[ddtrace::trace(name = "child")]
 fn child(i: u64) -> u64 {
-    let _span = enter(&CHILD);
     step(i)
 }
 
 #[inline(never)]
+#[ddtrace::trace(name = "root")]
 fn flat(children: u64) {
-    let _span = enter(&ROOT);
     for i in 0..children {
         black_box(child(i));
     }
 }
 
+/// The root is held by hand, and only its context is active here.
 #[inline(never)]
 fn shared(children: u64) {
+    ddtrace_core::site! { static ROOT: Site = Site::new("root", "shared", module_path!(), file!(), line!()); }
     let root = Span::start_root(&ROOT);
     let context = root.context();
     let _attached = context.attach();
@@ -59,65 +56,48 @@ fn shared(children: u64) {
 }
 
 #[inline(never)]
+#[ddtrace::trace(
+    name = "tagged_child",
+    tags(
+        region = "eu-west-3",
+        tier = "gold",
+        currency = "EUR",
+        "user.id" = user,
+        "cart.id" = cart,
+        "cart.items" = i as f64,
+    )
+)]
 fn tagged_child(i: u64, user: &str, cart: &str) -> u64 {
-    let span = enter(&TAGGED);
-    span.set_tags(&[
-        Tag {
-            key: "region",
-            value: Value::Static("eu-west-3"),
-        },
-        Tag {
-            key: "tier",
-            value: Value::Static("gold"),
-        },
-        Tag {
-            key: "currency",
-            value: Value::Static("EUR"),
-        },
-        Tag {
-            key: "user.id",
-            value: Value::Text(user),
-        },
-        Tag {
-            key: "cart.id",
-            value: Value::Text(cart),
-        },
-        Tag {
-            key: "cart.items",
-            value: Value::Number(i as f64),
-        },
-    ]);
     step(i)
 }
 
 #[inline(never)]
+#[ddtrace::trace(name = "root")]
 fn tagged(children: u64) {
-    let _span = enter(&ROOT);
     for i in 0..children {
         black_box(tagged_child(i, user(), cart()));
     }
 }
 
 #[inline(never)]
+#[ddtrace::trace(name = "async_child")]
 async fn async_child(i: u64) -> u64 {
-    let body = async move {
-        YieldOnce::default().await;
-        step(i)
-    };
-    instrument(Span::start(&ASYNC), body).await
+    YieldOnce::default().await;
+    step(i)
+}
+
+#[inline(never)]
+#[ddtrace::trace(name = "root")]
+async fn async_root(children: u64) -> u64 {
+    let mut sum = 0;
+    for i in 0..children {
+        sum += async_child(i).await;
+    }
+    sum
 }
 
 fn asynchronous(children: u64) {
-    let root = async move {
-        let mut sum = 0;
-        for i in 0..children {
-            sum += async_child(i).await;
-        }
-        sum
-    };
-    black_box(block_on(async move {
-        instrument(Span::start(&ROOT), root).await
-    }));
+    black_box(block_on(async_root(children)));
 }
 
 fn layer(router: Router) -> Router {
