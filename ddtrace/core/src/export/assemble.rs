@@ -12,6 +12,7 @@ use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
 use crate::propagation::{PropagationError, PropagationTags};
 use crate::sampling::{Decision, SamplingSubject, TagLookup, TagValue};
+use crate::stack_text::StackText;
 use crate::text::floor_char_boundary;
 use crate::trace::clock::TickConverter;
 use crate::trace::open::{Open, Record, flags};
@@ -44,7 +45,7 @@ pub(crate) struct Assembler {
 
 /// Texts that are made for one chunk.
 pub(crate) struct ChunkTexts {
-    trace_id_high: String,
+    trace_id_high: StackText<16>,
     priority: Option<f64>,
     sampling: Sampling,
     partial: Option<f64>,
@@ -85,7 +86,7 @@ impl Assembler {
         let segment = &buffer.segment;
         let late = segment.take_late(|id| records(buffer).any(|record| record.open.id == id));
         let mut texts = ChunkTexts {
-            trace_id_high: String::new(),
+            trace_id_high: StackText::new(),
             priority: None,
             sampling: Sampling::default(),
             partial: buffer.partial.then(|| buffer.span_count() as f64),

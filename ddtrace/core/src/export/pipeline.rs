@@ -56,6 +56,7 @@ pub(crate) struct Pipeline {
     assembler: Assembler,
     /// Memory that is used again: chunks of one queue, and the span in hand.
     chunks: Vec<Box<Buffer>>,
+    emptied: Vec<Box<Buffer>>,
     span: FinishedSpan<'static>,
 }
 
@@ -71,6 +72,7 @@ impl Pipeline {
             tracer,
             assembler,
             chunks: Vec::new(),
+            emptied: Vec::new(),
             span: FinishedSpan::default(),
         }
     }
@@ -93,7 +95,7 @@ impl Pipeline {
             for chunk in &chunks {
                 self.process(chunk, sink, &mut round);
             }
-            let mut emptied = Vec::with_capacity(chunks.len());
+            let mut emptied = std::mem::take(&mut self.emptied);
             for mut chunk in chunks.drain(..) {
                 for mut other in std::mem::take(&mut chunk.rest) {
                     other.clear();
@@ -103,6 +105,7 @@ impl Pipeline {
                 emptied.push(chunk);
             }
             outbox.give_back(&mut emptied);
+            self.emptied = emptied;
             self.chunks = chunks;
             let (dropped_chunks, dropped_spans) = outbox.take_dropped();
             round.dropped_chunks += dropped_chunks;

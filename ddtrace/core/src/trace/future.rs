@@ -167,7 +167,10 @@ pin_project! {
 
     impl<F, O> PinnedDrop for Instrumented<F, O> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().span.give_up();
+            let span = this.project().span;
+            if span.span.is_open() {
+                span.give_up();
+            }
         }
     }
 }
@@ -204,7 +207,9 @@ fn poll_within<T, O: Observe<T>>(
     task: &mut TaskContext<'_>,
     observe: &O,
 ) -> Poll<T> {
-    span.start_if_later();
+    if !span.is_on_or_begins() {
+        return inner.poll(task);
+    }
     let entered = span.enter();
     let polled = inner.poll(task);
     drop(entered);

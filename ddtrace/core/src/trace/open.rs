@@ -61,15 +61,6 @@ impl Open {
         parent_service: 0,
     };
 
-    /// Everything but the tags.
-    #[inline]
-    pub(crate) fn copy(&self) -> Self {
-        Self {
-            tags: None,
-            ..*self
-        }
-    }
-
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::EMPTY)
     }
@@ -142,6 +133,24 @@ impl Stack {
         self.len += 1;
     }
 
+    /// Puts a span on top that its owner takes back later; the tags move, the rest is copied.
+    #[inline]
+    pub(crate) fn put(&mut self, open: &mut Open) {
+        if self.len == self.slots.len() {
+            self.grow();
+        }
+        let slot = &mut self.slots[self.len];
+        slot.site = open.site;
+        slot.id = open.id;
+        slot.parent = open.parent;
+        slot.start = open.start;
+        slot.flags = open.flags;
+        slot.service = open.service;
+        slot.parent_service = open.parent_service;
+        std::mem::swap(&mut slot.tags, &mut open.tags);
+        self.len += 1;
+    }
+
     /// Takes the top off; its slot keeps no tags.
     pub(crate) fn pop(&mut self) -> Option<Open> {
         let top = self.last_mut()?.take();
@@ -169,6 +178,9 @@ pub(crate) struct Records {
     slots: Vec<Record>,
     len: usize,
 }
+
+/// Room for this many from the start: most traces are small, and a pool holds many of them.
+const FIRST_RECORDS: usize = 8;
 
 /// A vector that grew beyond this is given back after use.
 const KEPT_RECORDS: usize = 512;
@@ -215,7 +227,7 @@ impl Records {
     #[cold]
     #[inline(never)]
     fn grow(&mut self) {
-        let more = (self.slots.len() * 2).max(16);
+        let more = (self.slots.len() * 2).max(FIRST_RECORDS);
         self.slots.resize_with(more, || Record {
             open: Open::EMPTY,
             end: 0,

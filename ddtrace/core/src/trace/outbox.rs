@@ -16,8 +16,11 @@ const WAKE_AT: usize = 64;
 /// Bytes that one thread may have waiting until the worker says otherwise.
 const FIRST_LIMIT: usize = 16 << 20;
 
-/// Emptied buffers that a slot keeps for its thread.
-const FREE_LIMIT: usize = 256;
+/// Emptied buffers that a slot keeps for its thread while it is busy, and when it is not.
+///
+/// As deep as a worker's tick of traffic, or a burst allocates; a thread that has calmed down gives the memory back.
+const FREE_LIMIT: usize = 4096;
+const FREE_WHEN_CALM: usize = 64;
 
 #[derive(Default)]
 struct Slot {
@@ -110,12 +113,27 @@ impl Outbox {
         }
     }
 
-    /// The worker's side: brings emptied buffers back.
+    /// The worker's side: brings emptied buffers back. Half of what a calm thread does not need is let go each time.
     pub(crate) fn give_back(&self, buffers: &mut Vec<Box<Buffer>>) {
-        let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
-        let room = FREE_LIMIT.saturating_sub(slot.free.len());
-        let from = buffers.len().saturating_sub(room);
-        slot.free.extend(buffers.drain(from..));
+        let is_calm = buffers.is_empty();
+        let let_go = {
+            let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
+            if is_calm {
+                let kept = slot.free.len() / 2;
+                if kept < FREE_WHEN_CALM {
+                    Vec::new()
+                } else {
+                    slot.free.split_off(kept)
+                }
+            } else {
+                let room = FREE_LIMIT.saturating_sub(slot.free.len());
+                let from = buffers.len().saturating_sub(room);
+                slot.free.extend(buffers.drain(from..));
+                Vec::new()
+            }
+        };
+        drop(let_go);
+        buffers.clear();
     }
 
     /// Sets how many bytes may wait.

@@ -288,12 +288,30 @@ impl Span {
         }
     }
 
-    /// Starts a span that was made to start later, and nothing else.
+    /// Starts a span that was made to start later. False if there is no span: off, or over.
     #[inline]
-    pub(crate) fn start_if_later(&mut self) {
-        if self.open.flags & flags::LATER != 0 {
-            *self = Self::start(self.open.site);
+    pub(crate) fn is_on_or_begins(&mut self) -> bool {
+        if self.segment.is_some() {
+            return true;
         }
+        if self.open.flags & flags::LATER == 0 {
+            return false;
+        }
+        self.open.flags = 0;
+        let word = self.open.site.word();
+        word != 0 && self.begin_later(word)
+    }
+
+    #[inline(never)]
+    fn begin_later(&mut self, word: u32) -> bool {
+        *self = Self::start_on(self.open.site, word);
+        self.segment.is_some()
+    }
+
+    /// Whether it has begun and not ended.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.segment.is_some()
     }
 
     /// Whether a panic went through it.
@@ -413,10 +431,7 @@ impl Span {
                 local.begin_visit(buffer);
                 self.open.flags |= flags::BASE;
             }
-            local.stack.push(Open {
-                tags: self.open.tags.take(),
-                ..self.open.copy()
-            });
+            local.stack.put(&mut self.open);
             local.stack.open().len()
         });
         entered.unwrap_or(0)
