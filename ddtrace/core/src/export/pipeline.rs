@@ -61,7 +61,7 @@ pub(crate) struct Pipeline {
 }
 
 /// Bytes of all threads' queues together.
-const QUEUED_BYTES: usize = 32 << 20;
+const QUEUED_BYTES: usize = 16 << 20;
 /// What a queue may hold at least, however many there are.
 const LEAST_QUEUED_BYTES: usize = 64 << 10;
 

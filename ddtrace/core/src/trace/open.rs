@@ -195,6 +195,12 @@ impl Records {
         self.len == 0
     }
 
+    /// Memory held by the slots, used or not.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.len() * size_of::<Record>()
+    }
+
     /// Moves a span's fields into the next slot, and its tags with them.
     #[inline]
     pub(crate) fn write(&mut self, open: &mut Open, end: u64) {

@@ -22,11 +22,16 @@ const FIRST_LIMIT: usize = 16 << 20;
 const FREE_LIMIT: usize = 4096;
 const FREE_WHEN_CALM: usize = 64;
 
+/// Rounds of the worker without a chunk after which a thread counts as calm: seconds, not the pause between two bursts.
+const CALM_AFTER: u32 = 16;
+
 #[derive(Default)]
 struct Slot {
     done: Vec<Box<Buffer>>,
     free: Vec<Box<Buffer>>,
     bytes: usize,
+    /// Rounds without a chunk.
+    quiet: u32,
 }
 
 /// One thread's queue to the worker.
@@ -79,9 +84,10 @@ impl Outbox {
         }
         self.count_dropped(1, buffer.span_count());
         buffer.clear();
+        // The worker was woken long before the queue was full.
         HandedOver {
             free: Some(buffer),
-            wake: true,
+            wake: false,
         }
     }
 
@@ -115,10 +121,17 @@ impl Outbox {
 
     /// The worker's side: brings emptied buffers back. Half of what a calm thread does not need is let go each time.
     pub(crate) fn give_back(&self, buffers: &mut Vec<Box<Buffer>>) {
-        let is_calm = buffers.is_empty();
+        let is_quiet = buffers.is_empty();
         let let_go = {
             let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
-            if is_calm {
+            slot.quiet = if is_quiet {
+                slot.quiet.saturating_add(1)
+            } else {
+                0
+            };
+            if is_quiet && slot.quiet < CALM_AFTER {
+                Vec::new()
+            } else if is_quiet {
                 let kept = slot.free.len() / 2;
                 if kept < FREE_WHEN_CALM {
                     Vec::new()

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::TraceId;
-use super::open::{Open, Record, Records};
+use super::open::{Open, Records};
 use super::service::ServiceId;
 use super::site::Site;
 use super::tags::Tags;
@@ -289,7 +289,7 @@ impl Buffer {
 
     /// Bytes held by this buffer and those that go with it, roughly.
     pub(crate) fn weight(&self) -> usize {
-        let own = size_of::<Self>() + self.spans.len() * size_of::<Record>() + self.tag_bytes;
+        let own = size_of::<Self>() + size_of::<Segment>() + self.spans.bytes() + self.tag_bytes;
         self.rest
             .iter()
             .map(|buffer| buffer.weight())

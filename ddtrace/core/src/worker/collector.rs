@@ -24,6 +24,9 @@ use crate::trace::tracer::TracerCore;
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The same while the sender is behind.
+const BACKED_UP_TICK: Duration = Duration::from_millis(5);
+
 /// A payload of this size is sent before its time, in bytes.
 const SEND_AT: usize = 1_500_000;
 
@@ -44,8 +47,15 @@ pub(super) async fn run(
     let mut collector = Collector::new(tracer, &options, deadline);
     let mut next = Instant::now() + TICK;
     loop {
-        let event = next_event(&mut commands, &wake, next).await;
-        let was_busy = collector.round();
+        let is_backed_up = collector.is_backed_up();
+        let event = next_event(&mut commands, &wake, next, is_backed_up).await;
+        let must = matches!(event, Event::Command(_));
+        // While the sender is behind, chunks wait where it costs least to drop them: in the threads' queues.
+        let was_busy = if must || !collector.is_backed_up() {
+            collector.round()
+        } else {
+            true
+        };
         match event {
             Event::Command(Some(Command::Flush(done))) => collector.flush(done),
             Event::Command(Some(Command::Stop(done))) => {
@@ -57,7 +67,14 @@ pub(super) async fn run(
             Event::Woken | Event::Tick => {}
         }
         collector.send_if_due();
-        next = Instant::now() + if was_busy { TICK } else { collector.interval };
+        let pause = match was_busy {
+            _ if collector.is_backed_up() => BACKED_UP_TICK,
+            true => TICK,
+            false => collector.interval,
+        };
+        next = Instant::now() + pause;
+        // Rounds may follow each other without a pause: the sender is a task on the same thread and needs its turn.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -65,6 +82,7 @@ async fn next_event(
     commands: &mut UnboundedReceiver<Command>,
     wake: &Notify,
     next: Instant,
+    is_backed_up: bool,
 ) -> Event {
     let mut notified = pin!(wake.notified());
     let mut sleep = pin!(sleep_until(next));
@@ -72,7 +90,7 @@ async fn next_event(
         if let Poll::Ready(command) = commands.poll_recv(context) {
             return Poll::Ready(Event::Command(command));
         }
-        if notified.as_mut().poll(context).is_ready() {
+        if !is_backed_up && notified.as_mut().poll(context).is_ready() {
             return Poll::Ready(Event::Woken);
         }
         sleep.as_mut().poll(context).map(|()| Event::Tick)
@@ -128,6 +146,14 @@ impl Collector {
             keep_rate: KeepRate::default(),
             interval,
             due: Instant::now() + interval,
+        }
+    }
+
+    /// Whether so much waits to be sent that encoding more would be for nothing.
+    fn is_backed_up(&self) -> bool {
+        match &self.target {
+            Target::Agent(target) => target.writer.is_backed_up(),
+            Target::Lines(_) => false,
         }
     }
 

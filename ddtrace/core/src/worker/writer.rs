@@ -113,6 +113,11 @@ impl Writer {
         let _ = self.messages.send(Message::Payload(payload));
     }
 
+    /// Whether a good part of what may wait does.
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.state.queued.load(Ordering::Relaxed) > self.limit / 4
+    }
+
     /// Says when all that was queued before has been dealt with.
     pub(super) fn when_idle(&self, done: SyncSender<()>) {
         let _ = self.messages.send(Message::Barrier(done));
