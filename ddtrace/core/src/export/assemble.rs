@@ -106,10 +106,14 @@ impl Assembler {
     /// The sampler's decision on the local root: as it ended if it is here, else as far as it is known.
     fn decide(&self, buffer: &Buffer, texts: &ChunkTexts) -> Decision {
         let segment = &buffer.segment;
-        let Some(root) = records(buffer).find(|record| record.open.flags & flags::ROOT != 0) else {
-            return decide_early(segment, &self.config, |id| {
-                self.names.get(id).map(Arc::from)
-            });
+        let root = if segment.tracer.sampler.needs_tags() {
+            records(buffer).find(|record| record.open.flags & flags::ROOT != 0)
+        } else {
+            // Service and name are known without a look at the root's tags.
+            None
+        };
+        let Some(root) = root else {
+            return decide_early(segment, &self.config);
         };
         let mut span = FinishedSpan::default();
         self.fill(&mut span, root, segment, &texts.late);
@@ -399,24 +403,15 @@ impl Assembler {
 }
 
 /// The sampler's decision while the local root is still open, for whoever needs it before: injection, partial flush.
-pub(crate) fn decide_early(
-    segment: &Segment,
-    config: &Config,
-    name_of: impl Fn(ServiceId) -> Option<Arc<str>>,
-) -> Decision {
+pub(crate) fn decide_early(segment: &Segment, config: &Config) -> Decision {
     segment.with_root(|site, service, tags| {
         let rare = tags.and_then(|tags| tags.rare.as_deref());
         let service = rare
             .and_then(|rare| rare.service_id)
             .map_or(service, ServiceId);
-        let own = match (
-            rare.and_then(|rare| rare.service.as_deref()),
-            name_of(service),
-        ) {
-            (Some(text), _) => Arc::from(text),
-            (None, Some(name)) => name,
-            (None, None) => Arc::from(&*config.service),
-        };
+        let interned = crate::trace::service::name(service);
+        let text = rare.and_then(|rare| rare.service.as_deref());
+        let own = text.or(interned.as_deref()).unwrap_or(&config.service);
         let name = rare
             .and_then(|rare| rare.name.as_deref())
             .unwrap_or(site.name());
@@ -426,7 +421,7 @@ pub(crate) fn decide_early(
             .unwrap_or(name);
         segment.tracer.sampler.decide(&SamplingSubject {
             trace_id_low: segment.trace_id.low(),
-            service: config.service_mapping.get(&*own).map_or(&*own, |to| &**to),
+            service: config.service_mapping.get(own).map_or(own, |to| &**to),
             env: config.env.as_deref().unwrap_or_default(),
             name,
             resource,

@@ -10,7 +10,6 @@ use super::id::{SpanContextId, SpanId, TraceId};
 use super::local;
 use super::open::flags;
 use super::segment::Segment;
-use super::service;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
@@ -95,7 +94,7 @@ fn note_error(segment: &Arc<Segment>, error: &PropagationError) {
 
 /// The priority, decided now if it is not.
 pub(crate) fn decide(segment: &Segment) -> SamplingPriority {
-    segment.decide(|| decide_early(segment, &segment.tracer.config, service::name))
+    segment.decide(|| decide_early(segment, &segment.tracer.config))
 }
 
 /// Trace id, span id and sampling priority of the active span, for logs and headers of one's own.

@@ -59,6 +59,9 @@ pub(crate) fn intern(name: &str) -> ServiceId {
 
 /// The name of a number that [`intern`] gave; nothing for the global service.
 pub(crate) fn name(id: ServiceId) -> Option<Arc<str>> {
+    if id == ServiceId::GLOBAL {
+        return None;
+    }
     let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
     usize::from(id.0)
         .checked_sub(1)
