@@ -6,7 +6,9 @@
 //! that one span.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::ArcSwap;
 
 /// How many names a process may use before further ones are no longer inherited.
 const LIMIT: usize = 4096;
@@ -22,39 +24,39 @@ impl ServiceId {
     pub(crate) const OVERFLOW: Self = Self(u16::MAX);
 }
 
+/// All names so far. Replaced as a whole when one is added, which is rare: no look-up ever waits, not even in the child of a
+/// fork that happened while a name was added.
+#[derive(Clone, Default)]
 struct Table {
     names: Vec<Arc<str>>,
-    ids: Option<HashMap<Arc<str>, ServiceId>>,
+    ids: HashMap<Arc<str>, ServiceId>,
 }
 
-static TABLE: RwLock<Table> = RwLock::new(Table {
-    names: Vec::new(),
-    ids: None,
-});
+static TABLE: LazyLock<ArcSwap<Table>> = LazyLock::new(ArcSwap::default);
 
-/// The number of a name, or [`ServiceId::OVERFLOW`]. A read lock and a look-up; a write lock the first time.
+/// The number of a name, or [`ServiceId::OVERFLOW`]. A look-up; a copy of the table the first time.
 pub(crate) fn intern(name: &str) -> ServiceId {
-    let known = {
-        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-        table.ids.as_ref().and_then(|ids| ids.get(name)).copied()
-    };
-    if let Some(id) = known {
-        return id;
-    }
-    let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-    let Table { names, ids } = &mut *table;
-    let ids = ids.get_or_insert_with(HashMap::new);
-    if let Some(id) = ids.get(name) {
+    if let Some(id) = TABLE.load().ids.get(name) {
         return *id;
     }
-    if names.len() >= LIMIT {
-        return ServiceId::OVERFLOW;
-    }
-    let shared: Arc<str> = name.into();
-    names.push(Arc::clone(&shared));
-    let id = ServiceId(names.len() as u16);
-    ids.insert(shared, id);
-    id
+    let mut given = ServiceId::OVERFLOW;
+    TABLE.rcu(|table| {
+        if let Some(id) = table.ids.get(name) {
+            given = *id;
+            return Arc::clone(table);
+        }
+        if table.names.len() >= LIMIT {
+            given = ServiceId::OVERFLOW;
+            return Arc::clone(table);
+        }
+        let mut table = Table::clone(table);
+        let shared: Arc<str> = name.into();
+        table.names.push(Arc::clone(&shared));
+        given = ServiceId(table.names.len() as u16);
+        table.ids.insert(shared, given);
+        Arc::new(table)
+    });
+    given
 }
 
 /// The name of a number that [`intern`] gave; nothing for the global service.
@@ -62,10 +64,7 @@ pub(crate) fn name(id: ServiceId) -> Option<Arc<str>> {
     if id == ServiceId::GLOBAL {
         return None;
     }
-    let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-    usize::from(id.0)
-        .checked_sub(1)
-        .and_then(|index| table.names.get(index).cloned())
+    TABLE.load().names.get(usize::from(id.0) - 1).cloned()
 }
 
 /// A worker's copy of the table, so that resolving a span's service takes no lock.
@@ -77,7 +76,7 @@ pub(crate) struct ServiceNames {
 impl ServiceNames {
     /// Takes over names that were added since.
     pub(crate) fn refresh(&mut self) {
-        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        let table = TABLE.load();
         self.names
             .extend(table.names.iter().skip(self.names.len()).cloned());
     }
