@@ -4,6 +4,7 @@ async fn pay(order: Order, other: Order) -> Result<(), Error> { send(order).awai
 // ------------------------------------------------------------------------
 #[tokio::test]
 async fn pay(order: Order, other: Order) -> Result<(), Error> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::pay"),
         "pay",

@@ -9,6 +9,7 @@ pub fn pay(
     __dd_arg4: C,
     text: &str,
 ) -> impl ::core::future::Future<Output = u8> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::pay"),
         "pay",

@@ -5,6 +5,7 @@ fn pay<T: Send>(order: Order) -> impl ::core::future::Future<Output = Result<(),
 where
     T: Clone,
 {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::pay"),
         "pay",

@@ -2,6 +2,7 @@
 async fn pay() { tick().await }
 // ------------------------------------------------------------------------
 fn pay() -> impl ::core::future::Future<Output = ()> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::pay"),
         "pay",

@@ -2,6 +2,7 @@
 fn pay(order: Order) -> BoxFuture<'static, Result<u8, Error>> { if order.empty() { return ready(Ok(1)).boxed(); } Box::pin(send(order)) }
 // ------------------------------------------------------------------------
 fn pay(order: Order) -> BoxFuture<'static, Result<u8, Error>> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::pay"),
         "pay",

@@ -2,6 +2,7 @@
 fn rows(&self) -> Box<dyn Iterator<Item = Row> + '_> { Box::new(self.rows.iter()) }
 // ------------------------------------------------------------------------
 fn rows(&self) -> Box<dyn Iterator<Item = Row> + '_> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::rows"),
         "rows",

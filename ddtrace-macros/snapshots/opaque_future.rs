@@ -2,6 +2,7 @@
 fn pay(order: Order) -> impl Future<Output = Result<u8, Error>> + Send { let order = order.clone(); async move { send(order).await } }
 // ------------------------------------------------------------------------
 fn pay(order: Order) -> impl Future<Output = Result<u8, Error>> + Send {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::pay"),
         "pay",

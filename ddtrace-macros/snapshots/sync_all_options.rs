@@ -2,6 +2,7 @@
 fn price(cart: &Cart, a: u8, b: &str) -> Result<Money, Error> { cart.sum() }
 // ------------------------------------------------------------------------
 fn price(cart: &Cart, a: u8, b: &str) -> Result<Money, Error> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
             "cart.price",
             "price",
@@ -50,31 +51,28 @@ fn price(cart: &Cart, a: u8, b: &str) -> Result<Money, Error> {
             );
     }
     let __dd_ret: Result<Money, Error> = { cart.sum() };
-    {
-        let __dd_span = &__dd_span;
-        if let ::core::result::Result::Err(__dd_error) = &__dd_ret {
-            if ::ddtrace::__private::apply(__dd_error, (is_serious)) {
-                __dd_span.fail(::ddtrace::__private::error(__dd_error).view());
-            }
+    if let ::core::result::Result::Err(__dd_error) = &__dd_ret {
+        if ::ddtrace::__private::apply(__dd_error, (is_serious)) {
+            __dd_span.fail(::ddtrace::__private::error(__dd_error).view());
         }
-        if __dd_span.is_recording() {
-            if let ::core::option::Option::Some(__dd_value) = ::ddtrace::__private::outcome(
-                    &__dd_ret,
-                )
-                .value()
-            {
-                __dd_span
-                    .set_tags(
-                        &[
-                            ::ddtrace::__private::Tag {
-                                key: "return",
-                                value: ::ddtrace::__private::returned(__dd_value)
-                                    .capture()
-                                    .value(),
-                            },
-                        ],
-                    );
-            }
+    }
+    if __dd_span.is_recording() {
+        if let ::core::option::Option::Some(__dd_value) = ::ddtrace::__private::outcome(
+                &__dd_ret,
+            )
+            .value()
+        {
+            __dd_span
+                .set_tags(
+                    &[
+                        ::ddtrace::__private::Tag {
+                            key: "return",
+                            value: ::ddtrace::__private::returned(__dd_value)
+                                .capture()
+                                .value(),
+                        },
+                    ],
+                );
         }
     }
     __dd_ret

@@ -4,6 +4,7 @@ pub fn price(cart: &Cart) -> Money { cart.sum() }
 // ------------------------------------------------------------------------
 /// Docs stay.
 pub fn price(cart: &Cart) -> Money {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         ::core::concat!(::core::module_path!(), "::price"),
         "price",
@@ -13,15 +14,6 @@ pub fn price(cart: &Cart) -> Money {
     );
     let __dd_span = ::ddtrace::__private::enter(&__DD_SITE);
     let __dd_ret: Money = { cart.sum() };
-    {
-        let __dd_span = &__dd_span;
-        if let ::core::option::Option::Some(__dd_error) = ::ddtrace::__private::outcome(
-                &__dd_ret,
-            )
-            .error()
-        {
-            __dd_span.fail(::ddtrace::__private::error(__dd_error).view());
-        }
-    }
+    __dd_span.fail_if(::ddtrace::__private::failure(&__dd_ret).view());
     __dd_ret
 }

@@ -7,6 +7,7 @@ unsafe extern "C" fn login(
     password: &str,
     (x, y): (u8, u8),
 ) -> Result<(), Error> {
+    #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
     static __DD_SITE: ::ddtrace::__private::Site = ::ddtrace::__private::Site::new(
         "login",
         "login",
@@ -48,26 +49,23 @@ unsafe extern "C" fn login(
             Ok(())
         }
     });
-    {
-        let __dd_span = &__dd_span;
-        if let ::core::result::Result::Err(__dd_error) = &__dd_ret {
-            __dd_span.fail_handled(::ddtrace::__private::error(__dd_error).view());
-        }
-        if __dd_span.is_recording() {
-            __dd_span
-                .set_tags(
-                    &[
-                        ::ddtrace::__private::Tag {
-                            key: "return",
-                            value: ::ddtrace::__private::probe(
-                                    &::ddtrace::__private::apply(&__dd_ret, (|r| r.len())),
-                                )
-                                .capture()
-                                .value(),
-                        },
-                    ],
-                );
-        }
+    if let ::core::result::Result::Err(__dd_error) = &__dd_ret {
+        __dd_span.fail_handled(::ddtrace::__private::error(__dd_error).view());
+    }
+    if __dd_span.is_recording() {
+        __dd_span
+            .set_tags(
+                &[
+                    ::ddtrace::__private::Tag {
+                        key: "return",
+                        value: ::ddtrace::__private::probe(
+                                &::ddtrace::__private::apply(&__dd_ret, (|r| r.len())),
+                            )
+                            .capture()
+                            .value(),
+                    },
+                ],
+            );
     }
     __dd_ret
 }

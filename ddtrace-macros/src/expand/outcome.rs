@@ -57,6 +57,9 @@ impl Outcome {
     fn read_error(&self, plan: &Plan<'_>, ret: &TokenStream) -> TokenStream {
         let private = &plan.private;
         let err = &plan.args.err;
+        if self.errors == Errors::Perhaps && !err.handled && err.filter.is_none() {
+            return ours!(__dd_span.fail_if(#private::failure(#ret).view()););
+        }
         let record = if err.handled {
             ours!(fail_handled)
         } else {

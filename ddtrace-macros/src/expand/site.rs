@@ -1,9 +1,9 @@
 //! The static that stands for the place in the program.
 //!
-//! Every site is an element of the slice `DDTRACE_SITES` of the core, which the linker gathers. Where
-//! the section attribute is a plain name (ELF), it is written out: the attribute macro of `linkme`
-//! would cost more time at each function than everything else of the expansion together. Elsewhere the
-//! macro is used. A test counts the sites that arrive.
+//! Every site is an element of the slice `DDTRACE_SITES` of the core, which the linker gathers. On Linux
+//! the section attribute is written out: the attribute macro of `linkme` would cost the compiler more at
+//! each function than all the rest of the expansion. Elsewhere the macro is used. Nothing is recorded at a
+//! site that does not arrive in the slice, so every test of an attribute tests this, too.
 
 use proc_macro2::{Literal, Span, TokenStream};
 
@@ -50,13 +50,9 @@ pub(crate) fn site_static(
         }
     };
     ours! {
+        #[cfg_attr(target_os = "linux", used, unsafe(link_section = "linkme_DDTRACE_SITES"))]
         #[cfg_attr(
-            any(target_os = "linux", target_os = "android", target_os = "none", target_os = "fuchsia"),
-            used,
-            unsafe(link_section = "linkme_DDTRACE_SITES")
-        )]
-        #[cfg_attr(
-            not(any(target_os = "linux", target_os = "android", target_os = "none", target_os = "fuchsia")),
+            not(target_os = "linux"),
             #private::linkme::distributed_slice(#private::DDTRACE_SITES),
             linkme(crate = #private::linkme)
         )]

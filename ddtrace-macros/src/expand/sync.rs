@@ -53,10 +53,7 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let read = outcome.read(plan, &ours!(&__dd_ret));
     ours! {
         let __dd_ret: #ty = #value;
-        {
-            let __dd_span = &__dd_span;
-            #read
-        }
+        #read
         __dd_ret
     }
 }

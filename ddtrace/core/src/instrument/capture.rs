@@ -27,7 +27,7 @@ use std::ops::Deref;
 use serde::Serialize;
 
 use crate::text;
-use crate::trace::{Failure, Reach, Span, Value};
+use crate::trace::{ErrorText, Failure, Reach, Span, Value};
 
 /// A value as it goes into a tag.
 #[derive(Clone, Debug, PartialEq)]
@@ -330,17 +330,17 @@ impl<'a, T: Error> IsError<'a, T> {
 }
 
 /// `Box<dyn Error>` and its like are no errors themselves, but what they point to is.
-impl<T: Deref<Target: Error>> PointsToError<'_, T> {
+impl<'a, T: Deref<Target: Error>> PointsToError<'a, T> {
     /// The pointer's type, the message and sources of what it points to.
     #[inline]
-    pub fn view(&self) -> Failure<'_> {
-        Failure::behind(std::any::type_name::<T>(), self)
+    pub fn view(&self) -> Failure<'a> {
+        Failure::behind(std::any::type_name::<T>(), self.get())
     }
 }
 
-impl<T: Deref<Target: Error>> Reach for PointsToError<'_, T> {
-    fn describe(&self, type_name: &str) -> crate::trace::ErrorText {
-        crate::trace::ErrorText::named(type_name, &**self.get())
+impl<T: Deref<Target: Error>> Reach for T {
+    fn describe(&self, type_name: &str) -> ErrorText {
+        ErrorText::named(type_name, &**self)
     }
 }
 
@@ -365,6 +365,47 @@ impl<T: ?Sized> ErrorAny<'_, T> {
     #[inline]
     pub fn view(&self) -> Failure<'static> {
         Failure::nothing(std::any::type_name::<T>())
+    }
+}
+
+chain! {
+    /// Asks a returned value what can be told of its error, if it is a `Result` and an `Err`.
+    failure: FailsWithError FailsWithPointer FailsWithDisplay FailsWithDebug FailsWithAny NeverFails
+}
+
+macro_rules! fails {
+    ($link:ident, $seen_as:ident, $($bound:tt)*) => {
+        impl<'a, T, E: $($bound)*> $link<'a, Result<T, E>> {
+            /// What can be told, unless it is `Ok`.
+            #[inline]
+            pub fn view(&self) -> Option<Failure<'a>> {
+                match self.get() {
+                    Ok(_) => None,
+                    Err(error) => Some(Failure::$seen_as(std::any::type_name::<E>(), error)),
+                }
+            }
+        }
+    };
+}
+fails!(FailsWithError, error, Error);
+fails!(FailsWithPointer, behind, Deref<Target: Error>);
+fails!(FailsWithDisplay, display, fmt::Display);
+fails!(FailsWithDebug, debug, fmt::Debug);
+
+impl<'a, T, E> FailsWithAny<'a, Result<T, E>> {
+    /// The error's type, unless it is `Ok`.
+    #[inline]
+    pub fn view(&self) -> Option<Failure<'a>> {
+        let failure = || Failure::nothing(std::any::type_name::<E>());
+        self.get().as_ref().err().map(|_| failure())
+    }
+}
+
+impl<'a, T: ?Sized> NeverFails<'a, T> {
+    /// Nothing.
+    #[inline]
+    pub fn view(&self) -> Option<Failure<'a>> {
+        None
     }
 }
 

@@ -376,6 +376,15 @@ macro_rules! writing_methods {
             }
         }
 
+        /// The same if there is one.
+        #[doc(hidden)]
+        #[inline]
+        pub fn fail_if($self: $receiver, failure: Option<$crate::trace::Failure<'_>>) {
+            if let Some(failure) = failure {
+                $self.fail(failure);
+            }
+        }
+
         /// Adds an `exception` event, for the attributes: a returned error of any type.
         #[doc(hidden)]
         #[cold]
