@@ -72,7 +72,8 @@ impl Outbox {
                 Err(TryLockError::WouldBlock) => continue,
             };
             let bytes = slot.bytes + buffer.weight();
-            if bytes > self.limit.load(Ordering::Relaxed) {
+            // An empty queue takes any chunk: it is in memory already, and the worker is not behind.
+            if bytes > self.limit.load(Ordering::Relaxed) && !slot.done.is_empty() {
                 break;
             }
             slot.bytes = bytes;
@@ -95,7 +96,7 @@ impl Outbox {
     pub(crate) fn put_shared(&self, buffer: Box<Buffer>) {
         let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = slot.bytes + buffer.weight();
-        if bytes > self.limit.load(Ordering::Relaxed) {
+        if bytes > self.limit.load(Ordering::Relaxed) && !slot.done.is_empty() {
             self.count_dropped(1, buffer.span_count());
             return;
         }
