@@ -37,7 +37,7 @@ const MODE: Mode = if cfg!(feature = "enabled") {
     Mode::Plain
 };
 
-/// Puts a span around a function. Documented at `ddtrace::trace`.
+/// Used through the crate `ddtrace`.
 #[proc_macro_attribute]
 pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::trace(args.into(), item.into(), MODE).into()
@@ -50,7 +50,7 @@ pub fn plain_trace(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::trace(args.into(), item.into(), Mode::Plain).into()
 }
 
-/// Starts the tracer before `main` and flushes it afterwards. Documented at `ddtrace::main`.
+/// Used through the crate `ddtrace`.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     main_fn::expand(args.into(), item.into(), MODE).into()
@@ -63,7 +63,7 @@ pub fn plain_main(args: TokenStream, item: TokenStream) -> TokenStream {
     main_fn::expand(args.into(), item.into(), Mode::Plain).into()
 }
 
-/// A span for the rest of the block. Documented at `ddtrace::span`.
+/// Used through the crate `ddtrace`.
 #[proc_macro]
 pub fn span(input: TokenStream) -> TokenStream {
     span_macro::span(input.into(), MODE).into()
@@ -76,7 +76,7 @@ pub fn plain_span(input: TokenStream) -> TokenStream {
     span_macro::span(input.into(), Mode::Plain).into()
 }
 
-/// A span around a block. Documented at `ddtrace::trace_block`.
+/// Used through the crate `ddtrace`.
 #[proc_macro]
 pub fn trace_block(input: TokenStream) -> TokenStream {
     span_macro::trace_block(input.into(), MODE).into()

@@ -82,8 +82,18 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
+#[doc = include_str!("docs/main.md")]
 #[cfg(not(target_arch = "wasm32"))]
-pub use ddtrace_macros::{main, span, trace, trace_block};
+pub use ddtrace_macros::main;
+#[doc = include_str!("docs/span.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::span;
+#[doc = include_str!("docs/trace.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::trace;
+#[doc = include_str!("docs/trace_block.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
     plain_main as main, plain_span as span, plain_trace as trace, plain_trace_block as trace_block,

@@ -98,6 +98,25 @@ fn shorten(text: &str) -> String {
 }
 
 #[test]
+fn a_function_with_a_mistake_is_still_there() {
+    let item: TokenStream = "fn f() { unfinished. }".parse().unwrap();
+    for args in ["nam = 1", "args(a)", "name = "] {
+        let out = entry::trace(args.parse().unwrap(), item.clone(), Mode::Full).to_string();
+        let rest = out.strip_prefix(&item.to_string());
+        assert!(
+            rest.is_some_and(|rest| rest.contains("compile_error")),
+            "{out}"
+        );
+    }
+    // A body that does not parse is none of our business: it is handed on as it is.
+    let out = entry::trace(TokenStream::new(), item, Mode::Full).to_string();
+    assert!(
+        out.contains("unfinished .") && !out.contains("compile_error"),
+        "{out}"
+    );
+}
+
+#[test]
 fn without_the_feature_the_item_comes_back_as_it_was() {
     for item in [
         "pub async fn f(mut a: u8) -> Result<(), E> { g(a)?; Ok(()) }",

@@ -20,6 +20,23 @@ pub async fn g(list: &mut Vec<u8>, text: &str) -> Result<(), std::num::ParseIntE
     Ok(())
 }
 
+/// Others may implement it.
+#[allow(async_fn_in_trait)]
+pub trait Store {
+    /// Loads.
+    async fn load(&self, key: &str) -> Result<u8, String>;
+}
+
+/// A store.
+pub struct Memory;
+
+impl Store for Memory {
+    #[trace(crate = reexport::telemetry::ddtrace)]
+    async fn load(&self, key: &str) -> Result<u8, String> {
+        f(key.len() as u8)
+    }
+}
+
 #[trace(crate = reexport::telemetry::ddtrace)]
 mod inner {
     pub(crate) fn h() {}
