@@ -250,8 +250,9 @@ fn measure(name: &str, unique: usize, spans: usize) {
         (TRACES * SPANS_PER_TRACE) as f64 / best.as_secs_f64()
     );
     println!(
-        "  memory: {:.0} B per span by its own count, {:.0} MB resident in all; problems {}",
+        "  memory: {:.0} B per span by its own count, {:.0} MB of bodies, {:.0} MB resident in all; problems {}",
         status["memory"]["spans"].as_f64().unwrap() / made,
+        status["memory"]["requests"].as_f64().unwrap() / 1e6,
         (resident().saturating_sub(before)) as f64 / 1e6,
         status["counts"]["problems"],
     );
