@@ -3,7 +3,7 @@
 //! An edge between services is an entry span whose parent belongs to another service. The parent may lie in another
 //! segment, so the first walk collects entry spans and outgoing spans, and the second finds the services of the
 //! parents that are asked for. An outgoing span that no entry span names as its parent called something that sends no
-//! spans: a peer. Names are numbers until the end, and there are at most [`NAMES`] of them: what a tag says may differ in every
+//! spans: a peer. Names are numbers until the end, and there are at most `NAMES` of them: what a tag says may differ in every
 //! span.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

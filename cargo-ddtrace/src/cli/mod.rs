@@ -2,7 +2,7 @@
 //!
 //! Cargo starts `cargo-ddtrace ddtrace run …` for `cargo ddtrace run …`; the name that it puts first is taken away, so both
 //! spellings mean the same. In `run` our options stand before cargo's: the first word that is none of ours begins what
-//! is passed on as it is, `--` included. [`split`] finds that place by the options that [`RunArgs`] declares.
+//! is passed on as it is, `--` included. `split` finds that place by the options that [`RunArgs`] declares.
 
 use std::ffi::OsString;
 use std::net::IpAddr;

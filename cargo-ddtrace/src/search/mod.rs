@@ -1,6 +1,6 @@
 //! The search language of the page, and how it is answered.
 //!
-//! [`parse`] makes a tree of a query; an error points at the character. For each segment [`plan`] turns the
+//! [`mod@parse`] makes a tree of a query; an error points at the character. For each segment [`plan`] turns the
 //! tree into one that knows only numbers: every term becomes the set of texts of the segment's string table that satisfy it, so
 //! a text is looked at once however many spans carry it, and rows are then compared by bit. A segment whose
 //! table cannot satisfy the query is passed over. There is no index: walking a million spans takes some tens of

@@ -15,7 +15,7 @@
 //! In a generic function only the bounds that are written there are known. Inherent methods need no trait in
 //! scope, so nothing is imported into the user's function, and the usual case costs the compiler least.
 //!
-//! All formatting is bounded and a panic in it stays here ([`crate::text`]).
+//! All formatting is bounded and a panic in it stays here (`crate::text`).
 
 use std::borrow::Cow;
 use std::convert::Infallible;

@@ -3,15 +3,15 @@
 //! It has a current-thread tokio runtime of its own, so it does not matter whether the program has none, several, or one that
 //! is shutting down. On it run
 //!
-//! * the [collector](collector): takes chunks out of the threads' queues, assembles and encodes them;
-//! * the [writer](writer): sends payloads, tries again, learns rates from the answers;
+//! * the `collector`: takes chunks out of the threads' queues, assembles and encodes them;
+//! * the `writer`: sends payloads, tries again, learns rates from the answers;
 //! * a task that asks the agent what it can do.
 //!
 //! Collector and writer are joined by a queue that is bounded in bytes; what does not fit is dropped and counted, and the
 //! share that was not dropped lately goes out as `_dd.tracer_kr`.
 //!
 //! After `fork` the child has no worker. Its `atfork` handler only raises a number; the next span that sees it calls
-//! [`revive`], which starts a tracer and a worker anew with the same settings.
+//! `revive`, which starts a tracer and a worker anew with the same settings.
 //!
 //! `unsafe` in this file: `pthread_atfork`.
 #![allow(unsafe_code)]
