@@ -34,6 +34,24 @@ struct Slot {
     quiet: u32,
 }
 
+impl Slot {
+    /// Whether a chunk of this weight may wait here; counts it if so.
+    ///
+    /// Where threads are many the share of each is small: a chunk that is larger is taken by an empty queue all the same, and
+    /// counted as half a share, so that it does not keep the next ones out.
+    fn admits(&mut self, weight: usize, limit: usize) -> bool {
+        if self.bytes + weight <= limit {
+            self.bytes += weight;
+            return true;
+        }
+        let is_admitted = self.done.is_empty() && weight <= FIRST_LIMIT;
+        if is_admitted {
+            self.bytes += weight.min(limit / 2);
+        }
+        is_admitted
+    }
+}
+
 /// One thread's queue to the worker.
 pub(crate) struct Outbox {
     slots: [Mutex<Slot>; 2],
@@ -71,12 +89,9 @@ impl Outbox {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
-            let bytes = slot.bytes + buffer.weight();
-            // An empty queue takes any chunk: it is in memory already, and the worker is not behind.
-            if bytes > self.limit.load(Ordering::Relaxed) && !slot.done.is_empty() {
+            if !slot.admits(buffer.weight(), self.limit.load(Ordering::Relaxed)) {
                 break;
             }
-            slot.bytes = bytes;
             slot.done.push(buffer);
             return HandedOver {
                 wake: slot.done.len() == WAKE_AT,
@@ -95,12 +110,10 @@ impl Outbox {
     /// The same for an outbox that many threads write to: waits for a slot, whose holders only swap.
     pub(crate) fn put_shared(&self, buffer: Box<Buffer>) {
         let mut slot = self.slots[0].lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = slot.bytes + buffer.weight();
-        if bytes > self.limit.load(Ordering::Relaxed) && !slot.done.is_empty() {
+        if !slot.admits(buffer.weight(), self.limit.load(Ordering::Relaxed)) {
             self.count_dropped(1, buffer.span_count());
             return;
         }
-        slot.bytes = bytes;
         slot.done.push(buffer);
     }
 

@@ -6,9 +6,9 @@
 //! that one span.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 
 /// How many names a process may use before further ones are no longer inherited.
 const LIMIT: usize = 4096;
@@ -32,29 +32,31 @@ struct Table {
     ids: HashMap<Arc<str>, ServiceId>,
 }
 
-static TABLE: LazyLock<ArcSwap<Table>> = LazyLock::new(ArcSwap::default);
+/// Not behind a lock that is initialised late: a fork in the middle of that would leave it locked in the child for good.
+static TABLE: ArcSwapOption<Table> = ArcSwapOption::const_empty();
 
 /// The number of a name, or [`ServiceId::OVERFLOW`]. A look-up; a copy of the table the first time.
 pub(crate) fn intern(name: &str) -> ServiceId {
-    if let Some(id) = TABLE.load().ids.get(name) {
+    if let Some(id) = TABLE.load().as_ref().and_then(|table| table.ids.get(name)) {
         return *id;
     }
     let mut given = ServiceId::OVERFLOW;
     TABLE.rcu(|table| {
-        if let Some(id) = table.ids.get(name) {
+        let before = table.as_ref();
+        if let Some(id) = before.and_then(|table| table.ids.get(name)) {
             given = *id;
-            return Arc::clone(table);
+            return table.clone();
         }
-        if table.names.len() >= LIMIT {
+        if before.is_some_and(|table| table.names.len() >= LIMIT) {
             given = ServiceId::OVERFLOW;
-            return Arc::clone(table);
+            return table.clone();
         }
-        let mut table = Table::clone(table);
+        let mut table = before.map(|table| Table::clone(table)).unwrap_or_default();
         let shared: Arc<str> = name.into();
         table.names.push(Arc::clone(&shared));
         given = ServiceId(table.names.len() as u16);
         table.ids.insert(shared, given);
-        Arc::new(table)
+        Some(Arc::new(table))
     });
     given
 }
@@ -64,7 +66,8 @@ pub(crate) fn name(id: ServiceId) -> Option<Arc<str>> {
     if id == ServiceId::GLOBAL {
         return None;
     }
-    TABLE.load().names.get(usize::from(id.0) - 1).cloned()
+    let table = TABLE.load();
+    table.as_ref()?.names.get(usize::from(id.0) - 1).cloned()
 }
 
 /// A worker's copy of the table, so that resolving a span's service takes no lock.
@@ -76,9 +79,10 @@ pub(crate) struct ServiceNames {
 impl ServiceNames {
     /// Takes over names that were added since.
     pub(crate) fn refresh(&mut self) {
-        let table = TABLE.load();
-        self.names
-            .extend(table.names.iter().skip(self.names.len()).cloned());
+        if let Some(table) = TABLE.load().as_ref() {
+            self.names
+                .extend(table.names.iter().skip(self.names.len()).cloned());
+        }
     }
 
     /// The name of a number; nothing for the global service.
