@@ -66,7 +66,7 @@ impl Recorder {
         let environment = bare_environment();
         let config = configure(Config::builder().service("test").environment(&environment)).build();
         let tracer = Arc::new(TracerCore::new(Arc::new(config), filters, Box::new(|| {})));
-        if tracer.enabled {
+        if tracer.is_enabled() {
             crate::instrument::switch_on();
         }
         crate::trace::panic::install_hook();
@@ -90,6 +90,13 @@ impl Recorder {
         RecorderHandle {
             tracer: Arc::clone(&self.tracer),
         }
+    }
+
+    /// Puts remote values in force, as a change by remote configuration does.
+    #[cfg(test)]
+    pub(crate) fn change_config(&self, values: &[(crate::config::Name, String)]) {
+        let config = self.tracer.config().with_remote(values, None);
+        self.tracer.set_config(Arc::new(config));
     }
 
     /// All chunks that are complete, in the order in which they come from each thread.

@@ -74,8 +74,9 @@ impl Assembler {
         }
     }
 
-    /// Brings clock and names up to date; once before a round of chunks.
-    pub(crate) fn refresh(&mut self) {
+    /// Brings configuration, clock and names up to date; once before a round of chunks.
+    pub(crate) fn refresh(&mut self, config: Arc<Config>) {
+        self.config = config;
         self.clock.refit();
         self.names.refresh();
         crate::trace::tracer::set_seconds(crate::trace::clock::wall());

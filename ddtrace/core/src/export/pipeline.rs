@@ -67,7 +67,7 @@ const LEAST_QUEUED_BYTES: usize = 64 << 10;
 
 impl Pipeline {
     pub(crate) fn new(tracer: Arc<TracerCore>) -> Self {
-        let assembler = Assembler::new(Arc::clone(&tracer.config), tracer.runtime_id.clone());
+        let assembler = Assembler::new(tracer.config(), tracer.runtime_id.clone());
         Self {
             tracer,
             assembler,
@@ -84,7 +84,7 @@ impl Pipeline {
 
     /// Moves all that waits into the sink.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink) -> Round {
-        self.assembler.refresh();
+        self.assembler.refresh(self.tracer.config());
         let mut round = Round::default();
         let mut queues = 0;
         let tracer = Arc::clone(&self.tracer);

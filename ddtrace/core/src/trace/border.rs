@@ -94,7 +94,7 @@ fn note_error(segment: &Arc<Segment>, error: &PropagationError) {
 
 /// The priority, decided now if it is not.
 pub(crate) fn decide(segment: &Segment) -> SamplingPriority {
-    segment.decide(|| decide_early(segment, &segment.tracer.config))
+    segment.decide(|| decide_early(segment, &segment.tracer.config()))
 }
 
 /// Trace id, span id and sampling priority of the active span, for logs and headers of one's own.
@@ -119,5 +119,5 @@ pub(crate) fn traceparent(context: &Context) -> Option<String> {
 
 /// The configuration of the tracer that the calling thread works for.
 pub(crate) fn current_config() -> Option<Arc<Config>> {
-    local::with_current(|local| local.tracer().map(|tracer| Arc::clone(&tracer.config))).flatten()
+    local::with_current(|local| local.tracer().map(|tracer| tracer.config())).flatten()
 }

@@ -131,7 +131,7 @@ impl Span {
     #[inline(never)]
     fn start_on(site: &'static Site, word: u32) -> Self {
         let started = local::with_current(|local| match (local.stack.last(), local.segment()) {
-            (Some(_), Some(segment)) if !segment.tracer.enabled => None,
+            (Some(_), Some(segment)) if !segment.tracer.is_enabled() => None,
             (Some(top), Some(segment)) => {
                 let (parent, service, segment) = (top.id, top.service, Arc::clone(segment));
                 segment.count_up();
@@ -204,7 +204,7 @@ impl Span {
             let mut segment = local.new_segment(site, Some(context.trace_id))?;
             segment.continue_from(Box::new(context));
             segment.root_service = Site::service_of(word).0;
-            let is_on = word != 0 && segment.tracer.enabled;
+            let is_on = word != 0 && segment.tracer.is_enabled();
             let segment = Arc::new(segment);
             if !is_on {
                 let open = Open {
@@ -229,7 +229,7 @@ impl Span {
     }
 
     fn begin_root(local: &mut Local, site: &'static Site, word: u32) -> Option<Self> {
-        local.tracer().filter(|tracer| tracer.enabled)?;
+        local.tracer().filter(|tracer| tracer.is_enabled())?;
         let mut segment = local.new_segment(site, None)?;
         segment.root_service = Site::service_of(word).0;
         Some(Self::begin(

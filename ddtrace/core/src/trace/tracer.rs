@@ -3,10 +3,10 @@
 //! A [`TracerCore`] is a value. The global one, made by `init()`, is what threads use unless a test has activated one of
 //! its own on them. A segment holds the tracer it was begun with, so a trace that wanders over threads stays with it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::id::TraceId;
 use super::outbox::Outbox;
@@ -68,13 +68,15 @@ pub(crate) fn install_revived(tracer: Arc<TracerCore>) {
 
 /// Everything that is shared by the threads and the worker of one tracer.
 pub(crate) struct TracerCore {
-    pub(crate) config: Arc<Config>,
+    /// In force at the moment; remote configuration replaces it as a whole.
+    config: ArcSwap<Config>,
     pub(crate) sampler: Sampler,
     pub(crate) propagator: Propagator,
     /// Finished spans of a visit at which they are handed over although others are open.
     pub(crate) partial_flush_limit: usize,
     /// False: no spans are made, contexts pass through.
-    pub(crate) enabled: bool,
+    enabled: AtomicBool,
+    trace_id_128_bit: bool,
     /// Which fork of the process it belongs to.
     pub(crate) forks: u32,
     outboxes: Mutex<Vec<Arc<Outbox>>>,
@@ -119,7 +121,7 @@ impl TracerCore {
             sampler: Sampler::new(rules, config.rate_limit),
             propagator: propagator(&config),
             partial_flush_limit: limit.max(1),
-            enabled: config.trace_enabled,
+            enabled: AtomicBool::new(config.trace_enabled),
             forks: forks(),
             outboxes: Mutex::default(),
             shared: Outbox::new(),
@@ -127,8 +129,26 @@ impl TracerCore {
             filters,
             runtime_id: new_runtime_id(),
             counters: Counters::default(),
-            config,
+            trace_id_128_bit: config.trace_id_128_bit,
+            config: ArcSwap::new(config),
         }
+    }
+
+    /// The configuration that is in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Puts another configuration in force. What the tracer derived from the first one stays, unless its owner replaces it too.
+    #[cfg(test)]
+    pub(crate) fn set_config(&self, config: Arc<Config>) {
+        self.config.store(config);
+    }
+
+    /// Whether spans are made.
+    #[inline]
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
     }
 
     /// A queue for a thread that begins to work for this tracer.
@@ -179,7 +199,7 @@ impl TracerCore {
 
     /// The id of a trace that begins here.
     pub(crate) fn new_trace_id(&self, random: u64) -> TraceId {
-        let high = if self.config.trace_id_128_bit {
+        let high = if self.trace_id_128_bit {
             SECONDS.load(Ordering::Relaxed)
         } else {
             0
@@ -233,4 +253,42 @@ fn new_runtime_id() -> String {
         low >> 48,
         low & 0xffff_ffff_ffff
     )
+}
+
+#[cfg(test)]
+#[allow(unsafe_code, reason = "a site names its link section")]
+mod tests {
+    use crate::config::{Config, MapEnvironment, Name};
+    use crate::test_support::Recorder;
+    use crate::trace::{Site, enter};
+
+    use super::*;
+
+    crate::site! { static WORK: Site = Site::new("work", "work", module_path!(), file!(), line!()); }
+
+    #[test]
+    fn another_configuration_is_in_force_from_the_next_chunk_on() {
+        let environment = MapEnvironment::new().executable("test");
+        let tracer = TracerCore::new(
+            Arc::new(Config::builder().environment(&environment).build()),
+            Vec::new(),
+            Box::new(|| {}),
+        );
+        assert_eq!(tracer.config().tags, []);
+        let values = [(Name::DD_TAGS, "team:a".to_owned())];
+        tracer.set_config(Arc::new(tracer.config().with_remote(&values, None)));
+        assert_eq!(tracer.config().tags, [("team".to_owned(), "a".to_owned())]);
+
+        let recorder = Recorder::new();
+        drop(enter(&WORK));
+        recorder.change_config(&values);
+        drop(enter(&WORK));
+        let tags: Vec<_> = recorder
+            .take()
+            .iter()
+            .map(|span| span.meta("team").map(str::to_owned))
+            .collect();
+        // Tags of the program are settled where chunks are assembled, so all that waited have them.
+        assert_eq!(tags, [Some("a".to_owned()), Some("a".to_owned())]);
+    }
 }

@@ -1,9 +1,8 @@
 //! The worker's main loop: from the threads' queues to payloads.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,10 +10,12 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
+use super::agent::Agent;
 use super::keep_rate::KeepRate;
 use super::options::{Options, Output, SharedWriter};
+use super::task::{self, Flushed, Tasks};
 use super::writer::Writer;
-use super::{Command, counts};
+use super::{Command, TASKS, counts};
 use crate::diagnostics;
 use crate::export::agent::Deadline;
 use crate::export::pipeline::{Pipeline, Round, Sink};
@@ -44,7 +45,13 @@ pub(super) async fn run(
     wake: Arc<Notify>,
     deadline: Deadline,
 ) {
-    let mut collector = Collector::new(tracer, &options, deadline);
+    let agent = Arc::new(Agent::new(&tracer.config()));
+    let has_agent = matches!(options.output, Output::Agent);
+    let mut tasks = Tasks::new(Arc::clone(&tracer), Arc::clone(&agent), has_agent);
+    for task in TASKS.iter().copied().chain(task::added()) {
+        tasks.run(task);
+    }
+    let mut collector = Collector::new(tracer, &options, agent, deadline.clone());
     let mut next = Instant::now() + TICK;
     loop {
         let is_backed_up = collector.is_backed_up();
@@ -57,11 +64,17 @@ pub(super) async fn run(
             true
         };
         match event {
-            Event::Command(Some(Command::Flush(done))) => collector.flush(done),
+            Event::Command(Some(Command::Flush(done))) => {
+                let done = Flushed::new(done);
+                tasks.flush(&done);
+                collector.flush(done);
+            }
             Event::Command(Some(Command::Stop(done))) => {
-                collector.stop(done).await;
+                stop(collector, tasks, deadline).await;
+                let _ = done.try_send(());
                 return;
             }
+            Event::Command(Some(Command::Run(task))) => tasks.run(task),
             // Nobody can ask for anything any more.
             Event::Command(None) => return,
             Event::Woken | Event::Tick => {}
@@ -76,6 +89,40 @@ pub(super) async fn run(
         // Rounds may follow each other without a pause: the sender is a task on the same thread and needs its turn.
         tokio::task::yield_now().await;
     }
+}
+
+/// Sends what is left, and ends the tasks: after the traces, or when half of the time for them is over.
+async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
+    let traces = collector.stop();
+    let rest = async {
+        tokio::time::sleep(deadline.remaining() / 2).await;
+    };
+    let mut traces = pin!(traces);
+    let is_late = {
+        let mut rest = pin!(rest);
+        poll_fn(|context| match traces.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(false),
+            Poll::Pending => rest.as_mut().poll(context).map(|()| true),
+        })
+        .await
+    };
+    let tasks = tasks.stop();
+    deadline
+        .limit(async {
+            let mut tasks = pin!(tasks);
+            let (mut traces_left, mut tasks_left) = (is_late, true);
+            poll_fn(|context| {
+                traces_left = traces_left && traces.as_mut().poll(context).is_pending();
+                tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
+                if traces_left || tasks_left {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            })
+            .await;
+        })
+        .await;
 }
 
 async fn next_event(
@@ -122,12 +169,21 @@ struct AgentTarget {
 }
 
 impl Collector {
-    fn new(tracer: Arc<TracerCore>, options: &Options, deadline: Deadline) -> Self {
-        let config = &tracer.config;
+    fn new(
+        tracer: Arc<TracerCore>,
+        options: &Options,
+        agent: Arc<Agent>,
+        deadline: Deadline,
+    ) -> Self {
+        let config = tracer.config();
         let interval = config.writer_interval.max(Duration::from_millis(10));
         let target = match &options.output {
             Output::Agent => {
-                let writer = Writer::start(Arc::clone(&tracer), deadline);
+                tokio::spawn({
+                    let agent = Arc::clone(&agent);
+                    async move { agent.keep_asking().await }
+                });
+                let writer = Writer::start(Arc::clone(&tracer), agent, deadline);
                 let payload = PayloadBuilder::new(writer.format());
                 Target::Agent(AgentTarget {
                     payload,
@@ -219,23 +275,20 @@ impl Collector {
         }
     }
 
-    fn flush(&mut self, done: SyncSender<()>) {
+    fn flush(&mut self, done: Flushed) {
         self.send();
         match &mut self.target {
             Target::Agent(target) => target.writer.when_idle(done),
-            Target::Lines(_) => {
-                let _ = done.try_send(());
-            }
+            Target::Lines(_) => drop(done),
         }
     }
 
-    async fn stop(mut self, done: SyncSender<()>) {
+    async fn stop(mut self) {
         self.send();
         match self.target {
             Target::Agent(target) => target.writer.finish().await,
             Target::Lines(_) => {}
         }
-        let _ = done.try_send(());
     }
 }
 
@@ -291,10 +344,11 @@ impl Sink for AgentTarget {
 
 /// The format that the configuration asks for, before the agent said what it can do.
 pub(super) fn first_format(tracer: &TracerCore) -> Format {
-    match tracer.config.api_version {
+    let config = tracer.config();
+    match config.api_version {
         crate::config::ApiVersion::V05 => Format::V05,
         crate::config::ApiVersion::V04 => Format::V04 {
-            native_events: tracer.config.native_span_events,
+            native_events: config.native_span_events,
         },
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! * the `collector`: takes chunks out of the threads' queues, assembles and encodes them;
 //! * the `writer`: sends payloads, tries again, learns rates from the answers;
-//! * a task that asks the agent what it can do.
+//! * a task that asks the agent what it can do;
+//! * the [tasks](task) of products and of core's own services.
 //!
 //! Collector and writer are joined by a queue that is bounded in bytes; what does not fit is dropped and counted, and the
 //! share that was not dropped lately goes out as `_dd.tracer_kr`.
@@ -16,10 +17,12 @@
 //! `unsafe` in this file: `pthread_atfork`.
 #![allow(unsafe_code)]
 
+pub(crate) mod agent;
 mod collector;
 mod counts;
 mod keep_rate;
 mod options;
+pub mod task;
 mod writer;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -37,6 +40,7 @@ use crate::diagnostics;
 use crate::export::agent::DeadlineSetter;
 use crate::trace::tracer::{self, TracerCore};
 use options::Options;
+use task::Task;
 
 /// How long a shutdown may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +54,12 @@ enum Command {
     Flush(SyncSender<()>),
     /// The same, and end.
     Stop(SyncSender<()>),
+    /// Run one more task.
+    Run(Task),
 }
+
+/// What core itself runs on every worker.
+const TASKS: &[Task] = &[];
 
 /// A tracer with its worker.
 struct Running {
@@ -114,6 +123,14 @@ pub fn flush_within(timeout: Duration) -> bool {
     running.commands.send(Command::Flush(done)).is_ok() && wait(&is_done, Instant::now() + timeout)
 }
 
+/// Tells the worker something, if there is one.
+fn command(command: Command) {
+    if let Some(running) = current() {
+        // Fails only while it ends.
+        let _ = running.commands.send(command);
+    }
+}
+
 /// The worker, unless it was left behind by a fork.
 fn current() -> Option<Arc<Running>> {
     RUNNING
@@ -135,6 +152,7 @@ fn init(options: Options) -> Guard {
         ));
         return Guard { is_owner: false };
     }
+    task::forget_added();
     diagnostics::configure(options.config.log_settings());
     options.config.report_problems();
     crate::trace::panic::install_hook();
@@ -143,7 +161,7 @@ fn init(options: Options) -> Guard {
         return Guard { is_owner: false };
     };
     let config = Arc::clone(&running.options.config);
-    let is_enabled = running.tracer.enabled;
+    let is_enabled = running.tracer.is_enabled();
     RUNNING.store(Some(Arc::clone(&running)));
     tracer::install(Some(Arc::clone(&running.tracer)));
     crate::instrument::start(|integration| config.integration(integration).enabled);

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::agent::Agent;
 use super::collector::first_format;
 use super::counts;
+use super::task::Flushed;
 use crate::config::ApiVersion;
 use crate::diagnostics;
-use crate::export::agent::{
-    AgentClient, AgentInfo, Deadline, Outcome, REFRESH_INTERVAL, RetryPolicy, TracePayload,
-    TraceSender, meta_headers,
-};
+use crate::export::agent::{Deadline, Outcome, RetryPolicy, TracePayload, TraceSender};
 use crate::export::{Format, Payload};
 use crate::trace::tracer::TracerCore;
 
@@ -31,7 +28,7 @@ pub(super) struct Writer {
 enum Message {
     Payload(Payload),
     /// Everything before it has been dealt with.
-    Barrier(SyncSender<()>),
+    Barrier(Flushed),
 }
 
 /// What both sides see.
@@ -40,40 +37,25 @@ struct State {
     dropped: AtomicU64,
     /// The agent answered that it does not know v0.5.
     fell_back: AtomicBool,
-    native_events: AtomicBool,
     first: Format,
-    /// Asks for `/info` again.
-    ask: Notify,
+    agent: Arc<Agent>,
 }
 
 impl Writer {
-    /// Starts the sending tasks on the current runtime.
-    pub(super) fn start(tracer: Arc<TracerCore>, deadline: Deadline) -> Self {
-        let config = &tracer.config;
-        let client = Arc::new(AgentClient::new(
-            config.agent_url.clone(),
-            config.agent_timeout,
-            meta_headers(config),
-        ));
+    /// Starts the sending task on the current runtime.
+    pub(super) fn start(tracer: Arc<TracerCore>, agent: Arc<Agent>, deadline: Deadline) -> Self {
+        let limit = tracer.config().writer_buffer_size;
+        let client = Arc::clone(&agent.client);
         let first = first_format(&tracer);
-        let native_events = matches!(
-            first,
-            Format::V04 {
-                native_events: true
-            }
-        );
         let state = Arc::new(State {
             queued: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             fell_back: AtomicBool::new(false),
-            native_events: AtomicBool::new(native_events),
             first,
-            ask: Notify::new(),
+            agent,
         });
         let (messages, received) = unbounded_channel();
-        tokio::spawn(ask_for_info(Arc::clone(&client), Arc::clone(&state)));
         let sender = TraceSender::new(client, RetryPolicy::default(), deadline);
-        let limit = config.writer_buffer_size;
         let task = tokio::spawn(send(sender, tracer, Arc::clone(&state), received));
         Self {
             messages,
@@ -87,8 +69,11 @@ impl Writer {
     pub(super) fn format(&self) -> Format {
         match self.state.first {
             Format::V05 if !self.state.fell_back.load(Ordering::Relaxed) => Format::V05,
+            Format::V04 {
+                native_events: true,
+            } => self.state.first,
             _ => Format::V04 {
-                native_events: self.state.native_events.load(Ordering::Relaxed),
+                native_events: self.state.agent.info().is_some_and(|info| info.span_events),
             },
         }
     }
@@ -119,7 +104,7 @@ impl Writer {
     }
 
     /// Says when all that was queued before has been dealt with.
-    pub(super) fn when_idle(&self, done: SyncSender<()>) {
+    pub(super) fn when_idle(&self, done: Flushed) {
         let _ = self.messages.send(Message::Barrier(done));
     }
 
@@ -145,7 +130,7 @@ async fn send(
         let payload = match message {
             Message::Payload(payload) => payload,
             Message::Barrier(done) => {
-                let _ = done.try_send(());
+                drop(done);
                 continue;
             }
         };
@@ -173,7 +158,7 @@ async fn send(
                     None => agent_rates.advance(Instant::now()),
                 }
                 if accepted.info_changed {
-                    state.ask.notify_one();
+                    state.agent.ask_again();
                 }
             }
             Outcome::UnsupportedVersion => {
@@ -187,29 +172,5 @@ async fn send(
             }
         }
         state.queued.fetch_sub(size, Ordering::Relaxed);
-    }
-}
-
-/// Asks the agent what it can do: at once, every five minutes, and when an answer says that it has changed.
-async fn ask_for_info(client: Arc<AgentClient>, state: Arc<State>) {
-    loop {
-        match AgentInfo::fetch(&client).await {
-            Ok(Some(info)) => {
-                let asked_for = matches!(
-                    state.first,
-                    Format::V04 {
-                        native_events: true
-                    }
-                );
-                state
-                    .native_events
-                    .store(asked_for || info.span_events, Ordering::Relaxed);
-            }
-            Ok(None) => {}
-            Err(error) => diagnostics::debug(format_args!(
-                "the agent did not say what it can do: {error}"
-            )),
-        }
-        let _ = tokio::time::timeout(REFRESH_INTERVAL, state.ask.notified()).await;
     }
 }

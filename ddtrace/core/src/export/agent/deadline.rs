@@ -6,6 +6,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -35,6 +36,13 @@ impl Deadline {
     /// A deadline that never comes.
     pub fn never() -> Deadline {
         deadline().1
+    }
+
+    /// How long it is until then; a very long time if none is set.
+    pub fn remaining(&self) -> Duration {
+        self.0.borrow().map_or(Duration::MAX, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
     }
 
     /// Waits until it comes.

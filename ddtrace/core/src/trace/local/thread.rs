@@ -90,7 +90,10 @@ impl Local {
             .map_or(LIMIT_WITHOUT_TRACER, |port| port.tracer.partial_flush_limit);
         self.seed();
         // A thread without a tracer may still work on segments that are carried to it.
-        let is_off = self.port.as_ref().is_some_and(|port| !port.tracer.enabled);
+        let is_off = self
+            .port
+            .as_ref()
+            .is_some_and(|port| !port.tracer.is_enabled());
         self.generation = if is_off { 0 } else { generation };
         true
     }

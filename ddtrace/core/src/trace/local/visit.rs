@@ -12,7 +12,7 @@ impl Local {
     pub(super) fn open_segment(&mut self, site: &'static Site) -> bool {
         let random = self.trace_low();
         let forks = self.forks;
-        let Some(port) = self.port.as_ref().filter(|port| port.tracer.enabled) else {
+        let Some(port) = self.port.as_ref().filter(|port| port.tracer.is_enabled()) else {
             return false;
         };
         let trace_id = port.tracer.new_trace_id(random);

@@ -1,0 +1,63 @@
+//! The agent as everything on the worker sees it: one client, and what the agent says that it can do.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+use crate::config::Config;
+use crate::diagnostics;
+use crate::export::agent::{AgentClient, AgentInfo, REFRESH_INTERVAL, meta_headers};
+
+/// One per worker.
+pub(crate) struct Agent {
+    pub(crate) client: Arc<AgentClient>,
+    /// `None` until the agent has answered.
+    info: watch::Sender<Option<Arc<AgentInfo>>>,
+    /// Asks again before the time.
+    ask: Notify,
+}
+
+impl Agent {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            client: Arc::new(AgentClient::new(
+                config.agent_url.clone(),
+                config.agent_timeout,
+                meta_headers(config),
+            )),
+            info: watch::Sender::new(None),
+            ask: Notify::new(),
+        }
+    }
+
+    /// What the agent said last.
+    pub(crate) fn info(&self) -> Option<Arc<AgentInfo>> {
+        self.info.borrow().clone()
+    }
+
+    /// Follows what the agent says.
+    pub(crate) fn watch_info(&self) -> watch::Receiver<Option<Arc<AgentInfo>>> {
+        self.info.subscribe()
+    }
+
+    /// Has the agent asked again soon.
+    pub(crate) fn ask_again(&self) {
+        self.ask.notify_one();
+    }
+
+    /// Asks the agent what it can do: at once, every five minutes, and when [`ask_again`](Self::ask_again) says so.
+    pub(crate) async fn keep_asking(&self) {
+        loop {
+            match AgentInfo::fetch(&self.client).await {
+                Ok(Some(info)) => {
+                    self.info.send_replace(Some(Arc::new(info)));
+                }
+                Ok(None) => {}
+                Err(error) => diagnostics::debug(format_args!(
+                    "the agent did not say what it can do: {error}"
+                )),
+            }
+            let _ = tokio::time::timeout(REFRESH_INTERVAL, self.ask.notified()).await;
+        }
+    }
+}
