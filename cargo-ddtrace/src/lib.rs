@@ -30,5 +30,6 @@ pub mod run;
 pub mod search;
 pub mod security;
 pub mod store;
+pub mod test;
 pub mod validate;
 pub mod viewer;
