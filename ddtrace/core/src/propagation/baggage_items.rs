@@ -95,6 +95,13 @@ impl Baggage {
         }
     }
 
+    /// Bytes of keys and values.
+    pub(crate) fn weight(&self) -> usize {
+        self.iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum()
+    }
+
     /// Removes everything.
     pub fn clear(&mut self) {
         self.items = None;

@@ -29,6 +29,8 @@ pub struct SpanContext {
     pub last_parent_id: Option<Box<str>>,
     /// What was wrong with the inbound tags, for `_dd.propagation_error` on the local root.
     pub propagation_error: Option<PropagationError>,
+    /// [`Extracted::baggage`], once a segment begins with it: here, so that one without any pays nothing.
+    pub(crate) baggage: Baggage,
 }
 
 impl SpanContext {
