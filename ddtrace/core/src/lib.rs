@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod diagnostics;
+pub mod dogstatsd;
 pub mod events;
 pub mod export;
 pub mod http;

@@ -37,6 +37,7 @@ pub use counts::{Counts, counts};
 pub use options::Builder;
 
 use crate::diagnostics;
+use crate::dogstatsd::{self, Client};
 use crate::export::agent::DeadlineSetter;
 use crate::trace::tracer::{self, TracerCore};
 use options::Options;
@@ -59,7 +60,7 @@ enum Command {
 }
 
 /// What core itself runs on every worker.
-const TASKS: &[Task] = &[];
+const TASKS: &[Task] = &[Task::new("dogstatsd", dogstatsd::start)];
 
 /// A tracer with its worker.
 struct Running {
@@ -176,6 +177,7 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
     let wake = Arc::new(Notify::new());
     let waker = Arc::clone(&wake);
     let config = Arc::clone(&options.config);
+    dogstatsd::install(Some(Client::new(&config)));
     let core = TracerCore::new(
         config,
         options.filters.clone(),
@@ -231,6 +233,7 @@ fn stop(timeout: Duration) -> bool {
     let (done, is_done) = sync_channel(1);
     let stopped = running.commands.send(Command::Stop(done)).is_ok() && wait(&is_done, deadline);
     tracer::install(None);
+    dogstatsd::install(None);
     RUNNING.store(None);
     stopped
 }
