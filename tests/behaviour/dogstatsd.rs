@@ -1,7 +1,7 @@
 //! Metrics arrive at whoever listens where DogStatsD would, over each kind of socket.
 
 use crate::program;
-use ddtrace_tests::process;
+use ddtrace_tests::{process, wait};
 use std::io::Read;
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -96,6 +96,61 @@ fn a_forked_child_has_a_client_of_its_own() {
         .collect();
     // Each once: what waited when the process was forked is the parent's.
     assert_eq!(names, ["before.fork", "in.child", "in.parent"]);
+}
+
+#[test]
+fn metrics_of_process_and_tracer_arrive() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    socket.set_nonblocking(true).expect("it can");
+    let port = socket.local_addr().expect("it is bound").port();
+    let mut command = program::command(&["metrics-waiting"], NO_AGENT);
+    command
+        .env("DD_DOGSTATSD_URL", format!("udp://127.0.0.1:{port}"))
+        .env("DD_ORIGIN_DETECTION_ENABLED", "false")
+        .env("DD_RUNTIME_METRICS_ENABLED", "true")
+        .env("DD_TRACE_HEALTH_METRICS_ENABLED", "true");
+    let mut process = process::Process::start(&mut command);
+    process.line("ready");
+    let mut all = Vec::new();
+    wait::until("metrics of the process", || {
+        all.extend(lines(|buffer| socket.recv(buffer)));
+        all.iter()
+            .any(|line| line.starts_with("runtime.rust.cpu.time.sys:"))
+            .then_some(())
+    });
+    process.end();
+    all.extend(lines(|buffer| socket.recv(buffer)));
+    for name in ["cpu.percent", "mem.rss", "thread_count"] {
+        let prefix = format!("runtime.rust.{name}:");
+        let found = all.iter().any(|line| line.starts_with(&prefix));
+        assert!(found, "no {name} in {all:#?}");
+    }
+    // Counted over all reports, of which there are at least two.
+    for (name, expected) in [
+        ("writer.accepted.traces", 1),
+        ("buffer.accepted.traces", 1),
+        ("buffer.accepted.spans", 3),
+        // Nobody listens there: three tries, and the trace is lost.
+        ("http.requests", 3),
+        ("http.errors", 3),
+        ("http.dropped.traces", 1),
+    ] {
+        let prefix = format!("datadog.tracer.{name}:");
+        let sum: u64 = all
+            .iter()
+            .filter_map(|line| {
+                line.strip_prefix(&prefix)?
+                    .split_once('|')?
+                    .0
+                    .parse::<u64>()
+                    .ok()
+            })
+            .sum();
+        assert_eq!(sum, expected, "{name} in {all:#?}");
+    }
+    let heartbeat = "datadog.tracer.heartbeat:1|d|#service:tests,lang:rust,lang_version:";
+    let heartbeats = all.iter().filter(|line| line.starts_with(heartbeat));
+    assert!(heartbeats.count() >= 2, "{all:#?}");
 }
 
 /// A folder for a socket, gone with the test.

@@ -55,6 +55,7 @@ fn main() {
         "fork" => fork::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
+        "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
         "registry" => annotated::registry(),
         "failing" => failing::run(),

@@ -110,10 +110,13 @@ mod tests {
         out
     }
 
+    /// Settings, a metric, and its line.
+    type Case<'a> = (&'a [(&'a str, &'a str)], Metric<'a>, &'a str);
+
     #[test]
     fn lines_are_those_of_the_protocol() {
         let quiet = [("DD_ORIGIN_DETECTION_ENABLED", "false")];
-        let cases: [(&[(&str, &str)], Metric<'_>, &str); 10] = [
+        let cases: [Case<'_>; 10] = [
             // G26.
             (
                 &[("DD_ENV", "prod"), quiet[0]],

@@ -60,7 +60,12 @@ enum Command {
 }
 
 /// What core itself runs on every worker.
-const TASKS: &[Task] = &[Task::new("dogstatsd", dogstatsd::start)];
+const TASKS: &[Task] = &[
+    Task::new("runtime metrics", crate::runtime_metrics::start),
+    Task::new("health metrics", crate::health_metrics::start),
+    // After those that hand metrics to it when they end.
+    Task::new("dogstatsd", dogstatsd::start),
+];
 
 /// A tracer with its worker.
 struct Running {
@@ -156,6 +161,9 @@ fn init(options: Options) -> Guard {
     task::forget_added();
     diagnostics::configure(options.config.log_settings());
     options.config.report_problems();
+    if options.config.runtime_metrics {
+        crate::runtime_metrics::watch_current();
+    }
     crate::trace::panic::install_hook();
     watch_forks();
     let Some(running) = start(Arc::new(options), "init") else {
