@@ -58,6 +58,9 @@ pub use ddtrace_core::trace::{
 };
 pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.
+#[cfg(feature = "ci-visibility")]
+pub use ddtrace_ci_visibility as ci_visibility;
+
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "reqwest")]
