@@ -15,6 +15,7 @@ pub mod export;
 mod health_metrics;
 pub mod http;
 pub mod instrument;
+pub mod process_tags;
 pub mod propagation;
 pub mod runtime_metrics;
 pub mod sampling;
