@@ -5,7 +5,10 @@
 //! not asked. The decision is made once, at the first injection or at the end of the segment, with the tags that the local
 //! root has then.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
 
 use super::agent_rates::AgentRates;
 use super::hash::RateText;
@@ -35,7 +38,8 @@ use super::rules::{Rule, RuleSet, SamplingSubject};
 /// ```
 #[derive(Debug)]
 pub struct Sampler {
-    rules: RuleSet,
+    /// Replaced as a whole; a decision is made by the rules that it found.
+    rules: ArcSwap<RuleSet>,
     limiter: RateLimiter,
     agent_rates: AgentRates,
     /// The beginning of the limiter's time.
@@ -95,7 +99,7 @@ impl Sampler {
     /// Without rules the limit means nothing.
     pub fn new(rules: RuleSet, per_second: i64) -> Self {
         Self {
-            rules,
+            rules: ArcSwap::from_pointee(rules),
             limiter: RateLimiter::new(per_second),
             agent_rates: AgentRates::new(Self::RAISE_INTERVAL),
             started: Instant::now(),
@@ -107,9 +111,14 @@ impl Sampler {
         &self.agent_rates
     }
 
+    /// Puts other rules in force. Decisions that are being made are made by the earlier ones; the limit goes on.
+    pub fn set_rules(&self, rules: RuleSet) {
+        self.rules.store(Arc::new(rules));
+    }
+
     /// Whether any rule looks at the resource or at tags: if not, a decision needs only what a span starts with.
-    pub const fn needs_tags(&self) -> bool {
-        self.rules.needs_tags()
+    pub fn needs_tags(&self) -> bool {
+        self.rules.load().needs_tags()
     }
 
     /// Decides. Takes no lock and allocates nothing; without rules it is two look-ups and a multiplication (20 to 50 ns).
@@ -118,7 +127,8 @@ impl Sampler {
     }
 
     fn decide_at(&self, subject: &SamplingSubject<'_>, now: impl FnOnce() -> Duration) -> Decision {
-        if let Some(rule) = self.rules.find(subject) {
+        let rules = self.rules.load();
+        if let Some(rule) = rules.find(subject) {
             return self.by_rule(rule, subject.trace_id_low, now);
         }
         let Some(rate) = self.agent_rates.rate(subject.service, subject.env) else {
