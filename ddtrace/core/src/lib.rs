@@ -14,6 +14,7 @@ pub mod export;
 pub mod http;
 pub mod instrument;
 pub mod propagation;
+pub mod remote_config;
 pub mod sampling;
 pub mod sql;
 mod stack_text;

@@ -59,7 +59,7 @@ enum Command {
 }
 
 /// What core itself runs on every worker.
-const TASKS: &[Task] = &[];
+const TASKS: &[Task] = &[crate::remote_config::TASK];
 
 /// A tracer with its worker.
 struct Running {

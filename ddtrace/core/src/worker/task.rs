@@ -177,6 +177,11 @@ impl TaskContext {
         self.agent.info()
     }
 
+    /// Follows what the agent says, beside [`turn`](Self::turn).
+    pub(crate) fn watch_info(&self) -> watch::Receiver<Option<Arc<AgentInfo>>> {
+        self.agent.watch_info()
+    }
+
     /// Waits until the agent says something for the first time, or something else than before.
     pub async fn info_changed(&mut self) {
         if self.info.changed().await.is_err() {
