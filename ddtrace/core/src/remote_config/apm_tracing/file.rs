@@ -74,6 +74,15 @@ pub(super) struct RuleTag {
 }
 
 impl SettingsFile {
+    /// Reads a file, or says what is wrong with it.
+    pub(super) fn parse(content: &[u8]) -> Result<Self, String> {
+        // A struct would be read from a list as well.
+        if !content.trim_ascii_start().starts_with(b"{") {
+            return Err("expected an object".to_owned());
+        }
+        serde_json::from_slice(content).map_err(|error| error.to_string())
+    }
+
     /// Whether the file is for a program of this service and environment.
     pub(super) fn is_for(&self, service: &str, env: &str) -> bool {
         let Some(target) = &self.service_target else {

@@ -69,7 +69,7 @@ impl ApmTracing {
     pub(super) fn apply(&mut self, batch: &Batch<'_>, tracer: &Arc<TracerCore>) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for file in batch.changed() {
-            match file.json::<SettingsFile>() {
+            match SettingsFile::parse(file.content()) {
                 Ok(read) => {
                     let applied = Applied {
                         version: file.version(),
@@ -77,7 +77,7 @@ impl ApmTracing {
                     };
                     self.files.insert(file.path().clone(), applied);
                 }
-                Err(error) => outcomes.fail(file.path(), error.to_string()),
+                Err(error) => outcomes.fail(file.path(), error),
             }
         }
         for path in batch.removed() {
@@ -119,3 +119,6 @@ impl ApmTracing {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;
