@@ -89,16 +89,7 @@ fn start(context: TaskContext) -> Option<TaskFuture> {
         wishes,
         forks: tracer::forks(),
     })));
-    let poller = Poller {
-        client: Client::new(Arc::clone(&context.tracer)),
-        info: context.watch_info(),
-        wishes: received,
-        tell: Vec::new(),
-        failures: 0,
-        is_offered: false,
-        context,
-    };
-    Some(Box::pin(poller.run()))
+    Some(Box::pin(Poller::new(context, received).run()))
 }
 
 struct Poller {
@@ -123,6 +114,18 @@ enum Wake {
 }
 
 impl Poller {
+    fn new(context: TaskContext, wishes: UnboundedReceiver<Wish>) -> Self {
+        Self {
+            client: Client::new(Arc::clone(&context.tracer)),
+            info: context.watch_info(),
+            wishes,
+            tell: Vec::new(),
+            failures: 0,
+            is_offered: false,
+            context,
+        }
+    }
+
     async fn run(mut self) {
         // The worker asks the agent at its start: the first answer is as good as the first interval.
         let mut due = self.context.now() + self.interval();
@@ -283,3 +286,7 @@ async fn unless_stopped<T>(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "poll_tests.rs"]
+mod tests;
