@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use super::apm_tracing::{self, ApmTracing};
 use super::files::{Files, Plan};
 use super::path::ConfigPath;
-use super::request::{CachedFile, ClientPart, Request, State, Tracer};
+use super::request::{CachedFile, ClientPart, MAX_EXTRA_SERVICES, Request, State, Tracer};
 use super::response::Update;
 use super::subscription::{Batch, ConfigFile, Outcomes, Subscriber};
 use crate::diagnostics;
@@ -239,8 +239,10 @@ fn cut(mut text: String) -> String {
 /// Services that spans of this process name, besides the program's own.
 fn extra_services(config: &crate::config::Config) -> Vec<String> {
     let mut services = config.extra_services.clone();
-    for name in crate::trace::service::first_names(super::request::MAX_EXTRA_SERVICES) {
-        if !services.iter().any(|known| **known == *name) {
+    // One of them may be the program's own.
+    let names = crate::trace::service::all();
+    for name in names.iter().take(MAX_EXTRA_SERVICES + 1) {
+        if !services.iter().any(|known| **known == **name) {
             services.push(name.to_string());
         }
     }

@@ -70,11 +70,13 @@ pub(crate) fn name(id: ServiceId) -> Option<Arc<str>> {
     table.as_ref()?.names.get(usize::from(id.0) - 1).cloned()
 }
 
-/// The first names that were used, besides the global service.
-pub(crate) fn first_names(most: usize) -> Vec<Arc<str>> {
+/// All names that [`intern`] was given.
+pub(crate) fn all() -> Vec<Arc<str>> {
     let table = TABLE.load();
-    let names = table.iter().flat_map(|table| table.names.iter());
-    names.take(most).cloned().collect()
+    table
+        .as_ref()
+        .map(|table| table.names.clone())
+        .unwrap_or_default()
 }
 
 /// A worker's copy of the table, so that resolving a span's service takes no lock.
