@@ -11,7 +11,9 @@ use std::sync::Arc;
 use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
 use crate::propagation::{PropagationError, PropagationTags};
-use crate::sampling::{Decision, SamplingSubject, TagLookup, TagValue};
+use crate::sampling::{
+    Decision, SamplingPriority, SamplingSubject, SpanDecision, TagLookup, TagValue,
+};
 use crate::stack_text::StackText;
 use crate::text::floor_char_boundary;
 use crate::trace::clock::TickConverter;
@@ -46,8 +48,10 @@ pub(crate) struct Assembler {
 /// Texts that are made for one chunk.
 pub(crate) struct ChunkTexts {
     trace_id_high: StackText<16>,
-    priority: Option<f64>,
+    priority: SamplingPriority,
     sampling: Sampling,
+    /// `_dd.p.ts`, if a product of this process marked the trace.
+    source: Option<String>,
     partial: Option<f64>,
     late: Vec<LateTag>,
     /// Keys of the local root's tags that are baggage.
@@ -90,8 +94,9 @@ impl Assembler {
         let late = segment.take_late(|id| records(buffer).any(|record| record.open.id == id));
         let mut texts = ChunkTexts {
             trace_id_high: StackText::new(),
-            priority: None,
+            priority: SamplingPriority::AUTO_KEEP,
             sampling: Sampling::default(),
+            source: None,
             partial: buffer.partial.then(|| buffer.span_count() as f64),
             late,
             baggage_keys: baggage_tags(segment, &self.config)
@@ -104,8 +109,11 @@ impl Assembler {
         let priority = segment
             .priority()
             .unwrap_or_else(|| segment.decide(|| self.decide(buffer, &texts)));
-        texts.priority = Some(f64::from(priority.get()));
+        texts.priority = priority;
         texts.sampling = segment.sampling();
+        texts.source = segment
+            .own_source(&texts.sampling)
+            .map(|source| source.to_string());
         texts
     }
 
@@ -145,15 +153,24 @@ impl Assembler {
         let is_root = |record: &&Record| record.open.flags & flags::ROOT != 0;
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
+        let span_rules = &buffer.segment.tracer.span_rules;
+        let keeps_single_spans = !texts.priority.is_kept() && !span_rules.is_empty();
+        // Where a chunk may lose its first span, the first that is kept on its own stands in for it.
+        let mut needs_stand_in = self.config.stats_computation;
         let mut is_first = true;
         for record in root.into_iter().chain(others) {
             self.fill(span, record, &buffer.segment, &texts.late);
             if span.is_local_root {
                 add_baggage_tags(span, &buffer.segment, texts);
             }
-            if is_first {
+            let is_kept_alone = keeps_single_spans && {
+                let decision = span_rules.sample(span.span_id, span.service, span.name);
+                decision.is_some_and(|decision| add_span_decision(span, decision))
+            };
+            if is_first || (is_kept_alone && needs_stand_in) {
                 self.add_chunk_tags(span, &buffer.segment, texts);
                 is_first = false;
+                needs_stand_in &= !is_kept_alone;
             }
             emit(span);
         }
@@ -285,6 +302,9 @@ impl Assembler {
         {
             span.set_meta("_dd.origin", origin);
         }
+        if !config.apm_tracing_enabled {
+            span.set_metric("_dd.apm.enabled", 0.0);
+        }
         if span.is_local_root {
             self.add_root_tags(span, segment);
         }
@@ -361,9 +381,8 @@ impl Assembler {
             span.set_meta(PropagationTags::TRACE_ID_HIGH, texts.trace_id_high.as_str());
         }
         span.meta.push(("language", "rust".into()));
-        if let Some(priority) = texts.priority {
-            span.metrics.push(("_sampling_priority_v1", priority));
-        }
+        let priority = f64::from(texts.priority.get());
+        span.metrics.push(("_sampling_priority_v1", priority));
         span.metrics.push(("_dd.tracer_kr", self.keep_rate));
         if let Some(count) = texts.partial {
             span.metrics.push(("_dd.rs.partial_flush", count));
@@ -373,7 +392,12 @@ impl Assembler {
                 span.set_meta(key, value);
             }
         }
-        let Sampling { decision, manual } = &texts.sampling;
+        if let Some(source) = &texts.source {
+            span.set_meta(PropagationTags::TRACE_SOURCE, source);
+        }
+        let Sampling {
+            decision, manual, ..
+        } = &texts.sampling;
         if let Some(mechanism) = manual {
             span.set_meta(PropagationTags::DECISION_MAKER, mechanism.decision_maker());
         }
@@ -410,6 +434,16 @@ impl Assembler {
             }
         }
     }
+}
+
+/// Says why a span is kept although its trace is not. True, for it is.
+fn add_span_decision(span: &mut FinishedSpan<'_>, decision: SpanDecision) -> bool {
+    span.set_metric(SpanDecision::MECHANISM_TAG, SpanDecision::MECHANISM);
+    span.set_metric(SpanDecision::RATE_TAG, decision.rule_rate);
+    if let Some(limit) = decision.max_per_second {
+        span.set_metric(SpanDecision::LIMIT_TAG, limit);
+    }
+    true
 }
 
 /// The sampler's decision while the local root is still open, for whoever needs it before: injection, partial flush.
