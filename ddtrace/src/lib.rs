@@ -59,6 +59,9 @@ pub use ddtrace_core::trace::{
 };
 pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.
+#[cfg(feature = "ci-visibility")]
+pub use ddtrace_ci_visibility as ci_visibility;
+
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "reqwest")]
@@ -68,7 +71,9 @@ pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 
-pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
+pub use ddtrace_core::{
+    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+};
 
 /// Starts the tracer with what the environment and the stable configuration files say.
 ///

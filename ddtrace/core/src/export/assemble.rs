@@ -4,6 +4,7 @@
 //! go onto its first span. One [`FinishedSpan`] is filled at a time, in vectors that are used again and again.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
 use crate::propagation::{PropagationError, PropagationTags};
 use crate::sampling::{
-    Decision, SamplingPriority, SamplingSubject, SpanDecision, TagLookup, TagValue,
+    Decision, SamplingPriority, SamplingSubject, SpanDecision, SpanRules, TagLookup, TagValue,
 };
 use crate::stack_text::StackText;
 use crate::text::floor_char_boundary;
@@ -56,6 +57,8 @@ pub(crate) struct ChunkTexts {
     late: Vec<LateTag>,
     /// Keys of the local root's tags that are baggage.
     baggage_keys: Vec<String>,
+    /// What was decided about single spans.
+    alone: RefCell<HashMap<u64, Option<SpanDecision>>>,
 }
 
 impl ChunkTexts {
@@ -65,6 +68,27 @@ impl ChunkTexts {
             .decision
             .as_ref()
             .is_some_and(|decision| decision.discard)
+    }
+
+    /// Whether the trace is kept.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.priority.is_kept()
+    }
+
+    /// Whether a user or a rule rejected it, so that nothing else may keep it.
+    pub(crate) fn is_rejected_by_hand(&self) -> bool {
+        self.priority < SamplingPriority::AUTO_REJECT
+    }
+
+    /// What the rules for single spans say about one of a trace that is dropped. They are asked once per span, however often
+    /// the chunk is gone through, for they may have limits.
+    fn decide_alone(&self, span: &FinishedSpan<'_>, rules: &SpanRules) -> Option<SpanDecision> {
+        if self.is_sampled() || rules.is_empty() {
+            return None;
+        }
+        let mut alone = self.alone.borrow_mut();
+        let decide = || rules.sample(span.span_id, span.service, span.name);
+        *alone.entry(span.span_id).or_insert_with(decide)
     }
 }
 
@@ -102,6 +126,7 @@ impl Assembler {
             baggage_keys: baggage_tags(segment, &self.config)
                 .map(|(key, _)| format!("{BAGGAGE_PREFIX}{key}"))
                 .collect(),
+            alone: RefCell::default(),
         };
         if segment.trace_id.high() != 0 {
             let _ = write!(texts.trace_id_high, "{:016x}", segment.trace_id.high());
@@ -150,30 +175,55 @@ impl Assembler {
         span: &mut FinishedSpan<'a>,
         emit: &mut dyn FnMut(&FinishedSpan<'a>),
     ) {
+        self.for_each_of(buffer, texts, span, &|_| true, emit);
+    }
+
+    /// The same for the spans that are wanted; the chunk's tags are on the first of these.
+    pub(crate) fn for_each_of<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+        wanted: &dyn Fn(&FinishedSpan<'a>) -> bool,
+        emit: &mut dyn FnMut(&FinishedSpan<'a>),
+    ) {
         let is_root = |record: &&Record| record.open.flags & flags::ROOT != 0;
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
         let span_rules = &buffer.segment.tracer.span_rules;
-        let keeps_single_spans = !texts.priority.is_kept() && !span_rules.is_empty();
-        // Where a chunk may lose its first span, the first that is kept on its own stands in for it.
-        let mut needs_stand_in = self.config.stats_computation;
         let mut is_first = true;
         for record in root.into_iter().chain(others) {
             self.fill(span, record, &buffer.segment, &texts.late);
             if span.is_local_root {
                 add_baggage_tags(span, &buffer.segment, texts);
             }
-            let is_kept_alone = keeps_single_spans && {
-                let decision = span_rules.sample(span.span_id, span.service, span.name);
-                decision.is_some_and(|decision| add_span_decision(span, decision))
-            };
-            if is_first || (is_kept_alone && needs_stand_in) {
+            if let Some(decision) = texts.decide_alone(span, span_rules) {
+                add_span_decision(span, decision);
+            }
+            if !wanted(span) {
+                continue;
+            }
+            if is_first {
                 self.add_chunk_tags(span, &buffer.segment, texts);
                 is_first = false;
-                needs_stand_in &= !is_kept_alone;
             }
             emit(span);
         }
+    }
+
+    /// Makes the local root of a chunk, if it is there.
+    pub(crate) fn fill_root<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+    ) -> bool {
+        let root = records(buffer).find(|record| record.open.flags & flags::ROOT != 0);
+        if let Some(root) = root {
+            self.fill(span, root, &buffer.segment, &texts.late);
+            add_baggage_tags(span, &buffer.segment, texts);
+        }
+        root.is_some()
     }
 
     /// Makes a finished span of a record.
@@ -436,14 +486,13 @@ impl Assembler {
     }
 }
 
-/// Says why a span is kept although its trace is not. True, for it is.
-fn add_span_decision(span: &mut FinishedSpan<'_>, decision: SpanDecision) -> bool {
+/// Says why a span is kept although its trace is not.
+fn add_span_decision(span: &mut FinishedSpan<'_>, decision: SpanDecision) {
     span.set_metric(SpanDecision::MECHANISM_TAG, SpanDecision::MECHANISM);
     span.set_metric(SpanDecision::RATE_TAG, decision.rule_rate);
     if let Some(limit) = decision.max_per_second {
         span.set_metric(SpanDecision::LIMIT_TAG, limit);
     }
-    true
 }
 
 /// The sampler's decision while the local root is still open, for whoever needs it before: injection, partial flush.

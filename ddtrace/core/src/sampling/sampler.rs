@@ -43,7 +43,8 @@ use super::rules::{Rule, RuleSet, SamplingSubject};
 #[derive(Debug)]
 pub struct Sampler {
     rules: ArcSwap<RuleSet>,
-    /// What the rules say, beside them for those who ask often.
+    /// What is to be known about the rules, beside them for those who ask often.
+    has_rules: AtomicBool,
     needs_tags: AtomicBool,
     is_standalone: bool,
     limiter: RateLimiter,
@@ -118,6 +119,7 @@ impl Sampler {
 
     fn with_limiter(rules: RuleSet, limiter: RateLimiter, is_standalone: bool) -> Self {
         Self {
+            has_rules: AtomicBool::new(!rules.rules().is_empty()),
             needs_tags: AtomicBool::new(rules.needs_tags()),
             rules: ArcSwap::from_pointee(rules),
             is_standalone,
@@ -129,6 +131,8 @@ impl Sampler {
 
     /// Puts other rules in force, for decisions that are still to be made.
     pub fn replace_rules(&self, rules: RuleSet) {
+        self.has_rules
+            .store(!rules.rules().is_empty(), Ordering::Relaxed);
         self.needs_tags.store(rules.needs_tags(), Ordering::Relaxed);
         self.rules.store(rules.into());
     }
@@ -146,6 +150,11 @@ impl Sampler {
     /// Whether any rule looks at the resource or at tags: if not, a decision needs only what a span starts with.
     pub fn needs_tags(&self) -> bool {
         self.needs_tags.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are any rules: if not, only service and environment count.
+    pub fn has_rules(&self) -> bool {
+        self.has_rules.load(Ordering::Relaxed)
     }
 
     /// Decides. Takes no lock and allocates nothing; without rules it is two look-ups and a multiplication (20 to 50 ns).
@@ -392,10 +401,10 @@ mod tests {
     #[test]
     fn other_rules_are_in_force_at_once() {
         let sampler = sampler("[]", 100);
-        assert!(!sampler.needs_tags());
+        assert!(!sampler.has_rules() && !sampler.needs_tags());
         let rules = r#"[{"resource":"r","sample_rate":0,"provenance":"customer"}]"#;
         sampler.replace_rules(RuleSet::parse(rules).0);
-        assert!(sampler.needs_tags());
+        assert!(sampler.has_rules() && sampler.needs_tags());
         assert_eq!(
             shown(sampler.decide(&subject("a"))),
             "prio -1; dm -11; rule_psr 0; ksr 0"

@@ -13,6 +13,7 @@ use super::outbox::Outbox;
 use super::segment::{Buffer, Segment};
 use crate::config::Config;
 use crate::export::TraceFilter;
+use crate::export::stats::Stats;
 use crate::propagation::{Propagator, Style, StyleName};
 use crate::sampling::{RuleSet, Sampler, SpanRules};
 
@@ -89,6 +90,8 @@ pub(crate) struct TracerCore {
     /// `runtime-id`: this process, newly made after a fork.
     pub(crate) runtime_id: String,
     pub(crate) counters: Counters,
+    /// Only the worker looks at it.
+    pub(crate) stats: Stats,
 }
 
 /// How a thread tells the worker that there is much to do.
@@ -142,6 +145,7 @@ impl TracerCore {
             filters,
             runtime_id: new_runtime_id(),
             counters: Counters::default(),
+            stats: Stats::default(),
             trace_id_128_bit: config.trace_id_128_bit,
             config: ArcSwap::new(config),
         }

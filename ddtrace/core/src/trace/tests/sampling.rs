@@ -74,12 +74,11 @@ fn traces_are_decided_as_the_table_says() {
 /// Rows C25, C26 and C33, and what belongs to them.
 #[test]
 fn single_spans_of_a_dropped_trace_are_kept_by_rules_of_their_own() {
-    let with = |trace_rules: &str, span_rules: &str, stats: bool| {
+    let with = |trace_rules: &str, span_rules: &str| {
         Recorder::with(|config| {
             config
                 .sampling_rules(trace_rules)
                 .set("DD_SPAN_SAMPLING_RULES", span_rules)
-                .set("DD_TRACE_STATS_COMPUTATION_ENABLED", stats.to_string())
         })
     };
     let make = || {
@@ -90,24 +89,19 @@ fn single_spans_of_a_dropped_trace_are_kept_by_rules_of_their_own() {
     let metric = |span: &SpanData, key: &str| span.metric(&format!("_dd.span_sampling.{key}"));
     let of_other = r#"[{"service":"other-service"}]"#;
     let drop_all = r#"[{"sample_rate":0}]"#;
-    for stats in [true, false] {
-        let recorder = with(drop_all, of_other, stats);
-        make();
-        let spans = recorder.take();
-        assert_eq!(decision(&spans[0]), "prio -1; dm -3; rule_psr 0");
-        let kept = named(&spans, "other");
-        assert_eq!(metric(kept, "mechanism"), Some(8.0), "C25");
-        assert_eq!(metric(kept, "rule_rate"), Some(1.0), "C25");
-        assert_eq!(metric(kept, "max_per_second"), None, "C25");
-        for other in ["root", "child"] {
-            assert_eq!(metric(named(&spans, other), "mechanism"), None);
-        }
-        // Where the root may be left out, it stands in for it.
-        let stands_in = kept.meta("_dd.p.dm").is_some() && kept.meta("language").is_some();
-        assert_eq!(stands_in, stats);
+    let recorder = with(drop_all, of_other);
+    make();
+    let spans = recorder.take();
+    assert_eq!(decision(&spans[0]), "prio -1; dm -3; rule_psr 0");
+    let kept = named(&spans, "other");
+    assert_eq!(metric(kept, "mechanism"), Some(8.0), "C25");
+    assert_eq!(metric(kept, "rule_rate"), Some(1.0), "C25");
+    assert_eq!(metric(kept, "max_per_second"), None, "C25");
+    for other in ["root", "child"] {
+        assert_eq!(metric(named(&spans, other), "mechanism"), None);
     }
 
-    let recorder = with(drop_all, r#"[{"sample_rate":1}]"#, true);
+    let recorder = with(drop_all, r#"[{"sample_rate":1}]"#);
     make();
     let spans = recorder.take();
     assert!(
@@ -115,7 +109,7 @@ fn single_spans_of_a_dropped_trace_are_kept_by_rules_of_their_own() {
         "C26"
     );
 
-    let recorder = with(drop_all, r#"[{"name":"root","max_per_second":1}]"#, true);
+    let recorder = with(drop_all, r#"[{"name":"root","max_per_second":1}]"#);
     make();
     make();
     let spans = recorder.take();
@@ -127,15 +121,11 @@ fn single_spans_of_a_dropped_trace_are_kept_by_rules_of_their_own() {
     assert!(kept[0].is_local_root);
 
     // Not of a trace that is kept, and not of one that is to vanish.
-    let recorder = with(r#"[{"sample_rate":1}]"#, r#"[{"name":"*"}]"#, true);
+    let recorder = with(r#"[{"sample_rate":1}]"#, r#"[{"name":"*"}]"#);
     make();
     let spans = recorder.take();
     assert!(spans.iter().all(|span| metric(span, "mechanism").is_none()));
-    let recorder = with(
-        r#"[{"sample_rate":0,"discard":true}]"#,
-        r#"[{"name":"*"}]"#,
-        true,
-    );
+    let recorder = with(r#"[{"sample_rate":0,"discard":true}]"#, r#"[{"name":"*"}]"#);
     make();
     assert_eq!(recorder.take().len(), 0, "C33");
 }
