@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::export::TraceFilter;
 use crate::export::stats::Stats;
 use crate::propagation::{Propagator, Style, StyleName};
-use crate::sampling::{RuleSet, Sampler};
+use crate::sampling::{RuleSet, Sampler, SpanRules};
 
 /// Rises whenever threads must look again at which tracer they work for: a tracer was installed, removed, or the process
 /// was forked. 0 is never current, so that a thread which never looked does.
@@ -80,6 +80,8 @@ pub(crate) struct TracerCore {
     /// In force at the moment; remote configuration replaces it as a whole.
     config: ArcSwap<Config>,
     pub(crate) sampler: Sampler,
+    /// What is kept of traces that are dropped.
+    pub(crate) span_rules: SpanRules,
     pub(crate) propagator: Propagator,
     /// Finished spans of a visit at which they are handed over although others are open.
     pub(crate) partial_flush_limit: usize,
@@ -124,8 +126,20 @@ impl TracerCore {
         } else {
             usize::MAX
         };
+        let rules = rules(&config);
+        let span_rules = config.span_sampling_rules.as_deref().unwrap_or("[]");
+        let (span_rules, errors) = SpanRules::parse(span_rules);
+        for error in errors {
+            crate::diagnostics::error(format_args!("DD_SPAN_SAMPLING_RULES: {error}"));
+        }
+        let sampler = if config.apm_tracing_enabled {
+            Sampler::new(rules, config.rate_limit)
+        } else {
+            Sampler::standalone(rules)
+        };
         Self {
-            sampler: Sampler::new(rules(&config), config.rate_limit),
+            sampler,
+            span_rules,
             propagator: propagator(&config),
             partial_flush_limit: limit.max(1),
             enabled: AtomicBool::new(config.trace_enabled),
@@ -151,7 +165,7 @@ impl TracerCore {
     /// else the tracer derived from the first configuration stays.
     pub(crate) fn set_config(&self, config: Arc<Config>) {
         if config.sampling_rules != self.config.load().sampling_rules {
-            self.sampler.set_rules(rules(&config));
+            self.sampler.replace_rules(rules(&config));
         }
         if !config.trace_enabled {
             self.enabled.store(false, Ordering::Relaxed);
