@@ -63,6 +63,7 @@ enum Command {
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
     stats::TASK,
+    crate::remote_config::TASK,
     Task::new("runtime metrics", crate::runtime_metrics::start),
     Task::new("health metrics", crate::health_metrics::start),
     // After those that hand metrics to it when they end.
