@@ -129,12 +129,15 @@ impl Sampler {
         }
     }
 
-    /// Puts other rules in force, for decisions that are still to be made; the limit goes on.
-    pub fn replace_rules(&self, rules: RuleSet) {
-        self.has_rules
-            .store(!rules.rules().is_empty(), Ordering::Relaxed);
-        self.needs_tags.store(rules.needs_tags(), Ordering::Relaxed);
+    /// Puts other rules in force. Decisions that are being made are made by the earlier ones; the limit goes on.
+    pub fn set_rules(&self, rules: RuleSet) {
+        // Names and tags are kept a little too long rather than not long enough.
+        let (has_rules, needs_tags) = (!rules.rules().is_empty(), rules.needs_tags());
+        self.has_rules.fetch_or(has_rules, Ordering::Relaxed);
+        self.needs_tags.fetch_or(needs_tags, Ordering::Relaxed);
         self.rules.store(rules.into());
+        self.has_rules.store(has_rules, Ordering::Relaxed);
+        self.needs_tags.store(needs_tags, Ordering::Relaxed);
     }
 
     /// The rates of the agent, for the worker to replace.
@@ -399,18 +402,32 @@ mod tests {
     }
 
     #[test]
-    fn other_rules_are_in_force_at_once() {
+    fn rules_can_be_replaced() {
         let sampler = sampler("[]", 100);
-        assert!(!sampler.has_rules() && !sampler.needs_tags());
-        let rules = r#"[{"resource":"r","sample_rate":0,"provenance":"customer"}]"#;
-        sampler.replace_rules(RuleSet::parse(rules).0);
-        assert!(sampler.has_rules() && sampler.needs_tags());
-        assert_eq!(
-            shown(sampler.decide(&subject("a"))),
-            "prio -1; dm -11; rule_psr 0; ksr 0"
-        );
-        sampler.replace_rules(RuleSet::default());
-        assert_eq!(shown(sampler.decide(&subject("a"))), "prio 1; dm -0");
+        assert!(!sampler.has_rules());
+        for (rules, expected, needs_tags) in [
+            (
+                r#"[{"sample_rate":0,"service":"a"}]"#,
+                "prio -1; dm -3; rule_psr 0; ksr 0",
+                false,
+            ),
+            (
+                r#"[{"sample_rate":0,"tags":{"t":"*"}}]"#,
+                "prio 1; dm -0",
+                true,
+            ),
+            (
+                r#"[{"sample_rate":0,"resource":"r","provenance":"customer"}]"#,
+                "prio -1; dm -11; rule_psr 0; ksr 0",
+                true,
+            ),
+            ("[]", "prio 1; dm -0", false),
+        ] {
+            sampler.set_rules(RuleSet::parse(rules).0);
+            assert_eq!(shown(sampler.decide(&subject("a"))), expected, "{rules}");
+            assert_eq!(sampler.needs_tags(), needs_tags, "{rules}");
+            assert_eq!(sampler.has_rules(), rules != "[]", "{rules}");
+        }
     }
 
     /// Row C22: the sampler is not asked, and its rule leaves no trace.
@@ -435,28 +452,6 @@ mod tests {
                 "prio -1; dm -3; rule_psr 1; limit_psr 0.3333333333333333; ksr 1",
             ]
         );
-    }
-
-    #[test]
-    fn rules_can_be_replaced() {
-        let sampler = sampler("[]", 100);
-        for (rules, expected, needs_tags) in [
-            (
-                r#"[{"sample_rate":0,"service":"a"}]"#,
-                "prio -1; dm -3; rule_psr 0; ksr 0",
-                false,
-            ),
-            (
-                r#"[{"sample_rate":0,"tags":{"t":"*"}}]"#,
-                "prio 1; dm -0",
-                true,
-            ),
-            ("[]", "prio 1; dm -0", false),
-        ] {
-            sampler.replace_rules(RuleSet::parse(rules).0);
-            assert_eq!(shown(sampler.decide(&subject("a"))), expected, "{rules}");
-            assert_eq!(sampler.needs_tags(), needs_tags, "{rules}");
-        }
     }
 
     /// Row C33, as far as the sampler goes.

@@ -126,20 +126,14 @@ impl TracerCore {
         } else {
             usize::MAX
         };
-        let rules = rules(&config);
-        let span_rules = config.span_sampling_rules.as_deref().unwrap_or("[]");
-        let (span_rules, errors) = SpanRules::parse(span_rules);
-        for error in errors {
-            crate::diagnostics::error(format_args!("DD_SPAN_SAMPLING_RULES: {error}"));
-        }
         let sampler = if config.apm_tracing_enabled {
-            Sampler::new(rules, config.rate_limit)
+            Sampler::new(rules(&config), config.rate_limit)
         } else {
-            Sampler::standalone(rules)
+            Sampler::standalone(rules(&config))
         };
         Self {
             sampler,
-            span_rules,
+            span_rules: span_rules(&config),
             propagator: propagator(&config),
             partial_flush_limit: limit.max(1),
             enabled: AtomicBool::new(config.trace_enabled),
@@ -165,7 +159,7 @@ impl TracerCore {
     /// else the tracer derived from the first configuration stays.
     pub(crate) fn set_config(&self, config: Arc<Config>) {
         if config.sampling_rules != self.config.load().sampling_rules {
-            self.sampler.replace_rules(rules(&config));
+            self.sampler.set_rules(rules(&config));
         }
         if !config.trace_enabled {
             self.enabled.store(false, Ordering::Relaxed);
@@ -250,6 +244,16 @@ fn rules(config: &Config) -> RuleSet {
     let (rules, errors) = RuleSet::parse(&config.sampling_rules);
     for error in errors {
         crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
+    }
+    rules
+}
+
+/// The rules for single spans that the settings ask for, with a line in the log about each that is wrong.
+fn span_rules(config: &Config) -> SpanRules {
+    let json = config.span_sampling_rules.as_deref().unwrap_or("[]");
+    let (rules, errors) = SpanRules::parse(json);
+    for error in errors {
+        crate::diagnostics::error(format_args!("DD_SPAN_SAMPLING_RULES: {error}"));
     }
     rules
 }
