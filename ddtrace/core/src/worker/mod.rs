@@ -59,7 +59,7 @@ enum Command {
 }
 
 /// What core itself runs on every worker.
-const TASKS: &[Task] = &[];
+const TASKS: &[Task] = &[crate::telemetry::TASK];
 
 /// A tracer with its worker.
 struct Running {
@@ -182,6 +182,7 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         Box::new(move || waker.notify_one()),
     );
     let tracer = Arc::new(core);
+    crate::telemetry::prepare(&options.config, &tracer.runtime_id, tracer.forks);
     let (commands, received) = unbounded_channel();
     let (deadline_setter, deadline) = crate::export::agent::deadline();
     let running = Arc::new(Running {
