@@ -5,6 +5,8 @@
 //! ```
 
 pub mod agent;
+#[cfg(feature = "agentless")]
+pub mod agentless;
 mod assemble;
 mod finished;
 mod json;

@@ -111,6 +111,12 @@ fn static_name(name: &str) -> Option<HeaderName> {
         "x-datadog-tags" => HeaderName::from_static("x-datadog-tags"),
         "traceparent" => HeaderName::from_static("traceparent"),
         "tracestate" => HeaderName::from_static("tracestate"),
+        "x-b3-traceid" => HeaderName::from_static("x-b3-traceid"),
+        "x-b3-spanid" => HeaderName::from_static("x-b3-spanid"),
+        "x-b3-sampled" => HeaderName::from_static("x-b3-sampled"),
+        "x-b3-flags" => HeaderName::from_static("x-b3-flags"),
+        "b3" => HeaderName::from_static("b3"),
+        "baggage" => HeaderName::from_static("baggage"),
         _ => return None,
     })
 }

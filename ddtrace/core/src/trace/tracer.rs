@@ -224,8 +224,8 @@ fn propagator(config: &Config) -> Propagator {
             .iter()
             .filter_map(|name| match Style::from_name(name) {
                 StyleName::Known(style) => Some(style),
-                // `none` is no style, and what this version lacks was left out by design; wrong names are the configuration's problem.
-                StyleName::None | StyleName::Later | StyleName::Unknown => None,
+                // `none` is no style, and wrong names are the configuration's problem.
+                StyleName::None | StyleName::Unknown => None,
             });
         known.collect()
     };
@@ -236,6 +236,8 @@ fn propagator(config: &Config) -> Propagator {
     .with_max_tags_length(config.x_datadog_tags_max_length)
     .with_extract_first(config.propagation_extract_first)
     .with_128_bit_ids(config.trace_id_128_bit)
+    .with_behavior(config.propagation_behavior)
+    .with_old_baggage(config.http_baggage_enabled)
 }
 
 /// A random UUID, version 4, as text.
