@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::export::agent::{ContainerIdentity, RUSTC_VERSION, TRACER_VERSION};
-use crate::process_tags::process_tags;
+use crate::process_tags::ProcessTags;
 
 /// The program. What is not known is empty, never missing.
 pub(super) fn application(config: &Config) -> Value {
@@ -19,8 +19,9 @@ pub(super) fn application(config: &Config) -> Value {
         "runtime_name": "rustc",
         "runtime_version": RUSTC_VERSION,
     });
-    if let Some(tags) = process_tags(config) {
-        application["process_tags"] = tags.into();
+    let tags = ProcessTags::of(config);
+    if !tags.as_str().is_empty() {
+        application["process_tags"] = tags.as_str().into();
     }
     application
 }
