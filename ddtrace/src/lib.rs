@@ -71,7 +71,9 @@ pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 
-pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
+pub use ddtrace_core::{
+    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+};
 
 /// Starts the tracer with what the environment and the stable configuration files say.
 ///

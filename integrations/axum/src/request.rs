@@ -249,11 +249,21 @@ fn original_uri<B>(request: &Request<B>) -> &Uri {
 }
 
 fn describe_route(span: &mut Span, method: &Method, route: &str) {
-    span.set_resource(&format!("{method} {route}"));
+    span.set_resource(&resource(method, route));
     span.set_tags(&[Tag {
         key: "http.route",
         value: Value::Text(route),
     }]);
+}
+
+/// Method and route. Joined by hand: formatting costs several times as much.
+fn resource(method: &Method, route: &str) -> String {
+    let method = method.as_str();
+    let mut resource = String::with_capacity(method.len() + 1 + route.len());
+    resource.push_str(method);
+    resource.push(' ');
+    resource.push_str(route);
+    resource
 }
 
 /// Whether the connection is no longer one of requests and responses.

@@ -137,6 +137,12 @@ impl Hub {
     }
 
     pub(super) fn log(&self, level: LogLevel, message: &str, backtrace: Option<&Backtrace>) {
+        let tag = match level {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Debug => "debug",
+        };
+        self.value(Namespace::General, "logs_created", &[("level", tag)], 1.0);
         if self.has_logs {
             self.send(Event::Log {
                 level,

@@ -33,6 +33,7 @@
 
 mod configuration;
 mod dependencies;
+mod derived;
 mod host;
 mod hub;
 mod message;
@@ -53,6 +54,7 @@ use serde::{Serialize, Serializer};
 pub use dependencies::EmbeddedDependencies;
 pub use metric::{METRICS, Metric, MetricKind, Namespace};
 
+pub(crate) use derived::SpanCounts;
 pub(crate) use task::TASK;
 
 use crate::config::Config;
@@ -254,7 +256,11 @@ static NEXT_INBOX: Mutex<Option<Inbox>> = Mutex::new(None);
 pub(crate) fn prepare(config: &Config, runtime_id: &str, forks: u32) {
     let inbox = if config.telemetry_enabled {
         diagnostics::observe(on_error);
-        Some(hub::install(config, runtime_id, forks))
+        let inbox = hub::install(config, runtime_id, forks);
+        if inbox.hub.session.parent.is_none() {
+            derived::report_otel_variables(&inbox.hub, config);
+        }
+        Some(inbox)
     } else {
         hub::switch_off();
         None

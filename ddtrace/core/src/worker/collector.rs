@@ -20,6 +20,7 @@ use crate::diagnostics;
 use crate::export::agent::Deadline;
 use crate::export::pipeline::{Pipeline, Round, Sink};
 use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
+use crate::health_metrics::counters::{self, Counter};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -238,6 +239,8 @@ impl Collector {
             dropped_spans,
             ..
         } = round;
+        counters::add(Counter::WriterAcceptedTraces, chunks);
+        counters::add(Counter::DroppedFullTraces, dropped_chunks);
         let mut dropped = dropped_chunks;
         counts::dropped(dropped_chunks, dropped_spans);
         if dropped_chunks > 0 {
@@ -335,8 +338,14 @@ impl Sink for AgentTarget {
         if size > self.largest {
             self.payload.undo_chunk();
             self.too_big += 1;
+            counters::add(Counter::DroppedTooBigTraces, 1);
+            counters::add(Counter::DroppedTooBigBytes, size as u64);
             counts::dropped(1, self.in_chunk);
-        } else if self.is_full() {
+            return;
+        }
+        counters::add(Counter::BufferAcceptedTraces, 1);
+        counters::add(Counter::BufferAcceptedSpans, self.in_chunk);
+        if self.is_full() {
             self.send();
         }
     }

@@ -15,6 +15,7 @@ use crate::config::ApiVersion;
 use crate::diagnostics;
 use crate::export::agent::{Deadline, Outcome, RetryPolicy, TracePayload, TraceSender};
 use crate::export::{Format, Payload};
+use crate::health_metrics::counters::{self, Counter};
 use crate::trace::tracer::TracerCore;
 
 /// The collector's side: a queue that is bounded in bytes.
@@ -88,6 +89,8 @@ impl Writer {
                 .dropped
                 .fetch_add(payload.chunks as u64, Ordering::Relaxed);
             counts::dropped(payload.chunks as u64, payload.spans as u64);
+            counters::add(Counter::DroppedFullTraces, payload.chunks as u64);
+            counters::add(Counter::DroppedFullBytes, size as u64);
             let (chunks, limit) = (payload.chunks, self.limit);
             diagnostics::error(format_args!(
                 "{chunks} traces were dropped: {limit} bytes wait to be sent already, the agent is slow or away"
