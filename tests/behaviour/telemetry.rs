@@ -1,6 +1,6 @@
 //! What the library says about itself, as the test agent takes it.
 
-use crate::program::{command, start};
+use crate::program::command;
 use ddtrace_tests::test_agent::TestAgent;
 use ddtrace_tests::{process, wait};
 use serde_json::Value;
@@ -69,7 +69,10 @@ fn a_program_reports_its_start_its_configuration_and_its_end() {
         assert_eq!(body["api_version"], "v2");
         for (name, value) in [
             ("dd-telemetry-api-version", "v2"),
-            ("dd-telemetry-request-type", body["request_type"].as_str().expect("a type")),
+            (
+                "dd-telemetry-request-type",
+                body["request_type"].as_str().expect("a type"),
+            ),
             ("dd-client-library-language", "rust"),
             ("dd-telemetry-debug-enabled", "false"),
             ("dd-session-id", id),
@@ -87,7 +90,10 @@ fn a_program_reports_its_start_its_configuration_and_its_end() {
     let all = messages(session);
     let kinds: Vec<&str> = all.iter().map(|(kind, _)| &**kind).collect();
     assert_eq!(session[0].1["request_type"], "app-started");
-    assert_eq!(kinds.iter().filter(|kind| **kind == "app-started").count(), 1);
+    assert_eq!(
+        kinds.iter().filter(|kind| **kind == "app-started").count(),
+        1
+    );
     assert_eq!(kinds.last(), Some(&"app-closing"));
     assert!(kinds.contains(&"app-dependencies-loaded"), "{kinds:?}");
 
@@ -111,7 +117,10 @@ fn a_program_reports_its_start_its_configuration_and_its_end() {
         ]
     );
     assert_eq!(values("DD_ENV"), [("default", ""), ("env_var", "staging")]);
-    assert_eq!(values("DD_TRACE_RATE_LIMIT"), [("default", "100"), ("env_var", "10")]);
+    assert_eq!(
+        values("DD_TRACE_RATE_LIMIT"),
+        [("default", "100"), ("env_var", "10")]
+    );
     assert_eq!(values("DD_API_KEY"), []);
     let numbers: Vec<u64> = configuration
         .iter()
@@ -155,7 +164,9 @@ fn a_forked_child_has_a_session_below_that_of_its_parent() {
     process::run(&mut command(&["fork"], &agent.url()));
     let sessions = requests(&agent);
     let started = |session: &&Vec<(Value, Value)>| {
-        messages(session).iter().any(|(kind, _)| kind == "app-started")
+        messages(session)
+            .iter()
+            .any(|(kind, _)| kind == "app-started")
     };
     let starts = sessions.values().filter(started).count();
     assert_eq!(starts, 1, "{sessions:#?}");
@@ -169,7 +180,11 @@ fn a_forked_child_has_a_session_below_that_of_its_parent() {
             assert_eq!(header(headers, "dd-root-session-id"), Some(&**root));
             assert!(header(headers, "dd-parent-session-id").is_some());
         }
-        assert!(messages(session).iter().all(|(kind, _)| kind != "app-closing"));
+        assert!(
+            messages(session)
+                .iter()
+                .all(|(kind, _)| kind != "app-closing")
+        );
     }
 }
 

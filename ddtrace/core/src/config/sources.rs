@@ -245,7 +245,10 @@ impl Sources {
             problems.extend(one.problems(|_| true));
             resolved.push(one);
         }
-        for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("OTEL_")) {
+        for (name, value) in variables
+            .iter()
+            .filter(|(name, _)| name.starts_with("OTEL_"))
+        {
             if otel::is_invalid_elsewhere(name, value) {
                 findings.push(OtelFinding {
                     kind: OtelFindingKind::Invalid,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::assemble::Assembler;
 use super::finished::{FinishedSpan, SpanData};
+use crate::telemetry::{self, SpanCounts};
 use crate::trace::segment::Buffer;
 use crate::trace::tracer::TracerCore;
 
@@ -45,6 +46,8 @@ pub(crate) struct Round {
     /// Chunks handed to the sink.
     pub(crate) chunks: u64,
     pub(crate) spans: u64,
+    /// Chunks that filters took out.
+    pub(crate) filtered_chunks: u64,
     /// Chunks that found the queue full since the last round.
     pub(crate) dropped_chunks: u64,
     pub(crate) dropped_spans: u64,
@@ -58,6 +61,7 @@ pub(crate) struct Pipeline {
     chunks: Vec<Box<Buffer>>,
     emptied: Vec<Box<Buffer>>,
     span: FinishedSpan<'static>,
+    counts: SpanCounts,
 }
 
 /// Bytes of all threads' queues together.
@@ -74,6 +78,7 @@ impl Pipeline {
             chunks: Vec::new(),
             emptied: Vec::new(),
             span: FinishedSpan::default(),
+            counts: SpanCounts::default(),
         }
     }
 
@@ -113,6 +118,7 @@ impl Pipeline {
         });
         let limit = (QUEUED_BYTES / queues.max(1)).max(LEAST_QUEUED_BYTES);
         tracer.limit_outboxes(limit);
+        self.counts.report();
         round
     }
 
@@ -124,12 +130,17 @@ impl Pipeline {
         }
         let mut span = std::mem::take(&mut self.span).recycle();
         let filters = &self.tracer.filters;
+        let counts = &mut self.counts;
+        let counted = telemetry::is_on();
         let mut spans = 0;
         if filters.is_empty() {
             sink.begin_chunk();
             self.assembler
                 .for_each(chunk, &texts, &mut span, &mut |span| {
                     spans += 1;
+                    if counted {
+                        counts.add(span);
+                    }
                     sink.push(span);
                 });
             sink.end_chunk();
@@ -137,9 +148,14 @@ impl Pipeline {
             let mut all = Vec::with_capacity(chunk.span_count());
             self.assembler
                 .for_each(chunk, &texts, &mut span, &mut |span| {
+                    if counted {
+                        counts.add(span);
+                    }
                     all.push(span.to_data())
                 });
+            round.filtered_chunks += 1;
             if let Some(all) = filtered(filters, all).filter(|all| !all.is_empty()) {
+                round.filtered_chunks -= 1;
                 sink.begin_chunk();
                 for span in &all {
                     spans += 1;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Namespace::Tracers;
-use super::hub::Hub;
 use super::count;
+use super::hub::Hub;
 use crate::config::{Config, OtelFindingKind};
 use crate::export::FinishedSpan;
 use crate::propagation::{StyleCounts, TruncationCounts, style_counts, truncation_counts};
@@ -42,9 +42,10 @@ impl SpanCounts {
     }
 
     fn add_component(&mut self, component: &str) {
+        let has_room = self.components.len() < MAX_COMPONENTS;
         match self.components.get_mut(component) {
             Some(count) => *count += 1,
-            None if self.components.len() < MAX_COMPONENTS => {
+            None if has_room => {
                 self.components.insert(component.to_owned(), 1);
             }
             None => self.manual += 1,
@@ -69,7 +70,12 @@ impl SpanCounts {
             count(Tracers, "spans_finished", &tags, n);
         }
         for (value, n) in [("new", begun), ("continued", continued)] {
-            count(Tracers, "trace_segments_created", &[("new_continued", value)], n);
+            count(
+                Tracers,
+                "trace_segments_created",
+                &[("new_continued", value)],
+                n,
+            );
         }
         count(Tracers, "trace_segments_closed", &[], begun + continued);
     }
@@ -110,9 +116,21 @@ impl HeaderCounts {
         let (name, key) = ("context_header.truncated", "truncation_reason");
         let (before, after) = (self.truncations, now.truncations);
         let reason = "baggage_item_count_exceeded";
-        add(name, key, reason, before.too_many_items, after.too_many_items);
+        add(
+            name,
+            key,
+            reason,
+            before.too_many_items,
+            after.too_many_items,
+        );
         let reason = "baggage_byte_count_exceeded";
-        add(name, key, reason, before.too_many_bytes, after.too_many_bytes);
+        add(
+            name,
+            key,
+            reason,
+            before.too_many_bytes,
+            after.too_many_bytes,
+        );
         *self = now;
     }
 }
@@ -151,7 +169,10 @@ mod tests {
 
     fn shown(hub: &Hub) -> Vec<String> {
         let series = hub.shards().take().into_iter().map(|series| {
-            let tags = series.tags.iter().map(|(key, value)| format!(" {key}:{value}"));
+            let tags = series
+                .tags
+                .iter()
+                .map(|(key, value)| format!(" {key}:{value}"));
             let Value::Sum(sum) = series.value else {
                 panic!("{series:?}");
             };
@@ -176,7 +197,9 @@ mod tests {
         ];
         let environment = environment
             .iter()
-            .fold(MapEnvironment::new(), |all, (name, value)| all.variable(*name, *value));
+            .fold(MapEnvironment::new(), |all, (name, value)| {
+                all.variable(*name, *value)
+            });
         let config = Config::builder().environment(&environment).build();
         let hub = hub(&config);
         report_otel_variables(&hub, &config);
@@ -206,11 +229,16 @@ mod tests {
                 is_local_root,
                 ..FinishedSpan::default()
             };
-            span.meta.extend(component.map(|name| ("component", name.into())));
+            span.meta
+                .extend(component.map(|name| ("component", name.into())));
             counts.add(&span);
         }
         assert_eq!((counts.manual, counts.begun, counts.continued), (1, 1, 1));
-        let components: Vec<_> = counts.components.iter().map(|(name, n)| (&**name, *n)).collect();
+        let components: Vec<_> = counts
+            .components
+            .iter()
+            .map(|(name, n)| (&**name, *n))
+            .collect();
         assert_eq!(components, [("axum", 1), ("sqlx", 2)]);
     }
 }

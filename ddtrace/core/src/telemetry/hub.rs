@@ -59,9 +59,13 @@ static HUB: ArcSwapOption<Hub> = ArcSwapOption::const_empty();
 /// False: nothing is reported, and all functions return at once.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
+pub(super) fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
 /// The hub in force.
 pub(super) fn current() -> Option<Arc<Hub>> {
-    if !IS_ON.load(Ordering::Relaxed) {
+    if !is_on() {
         return None;
     }
     HUB.load_full()

@@ -177,6 +177,11 @@ pub fn count(namespace: Namespace, name: &str, tags: &[(&'static str, &str)], n:
     }
 }
 
+/// Whether anything is reported at all, for numbers that cost something to gather.
+pub(crate) fn is_on() -> bool {
+    hub::is_on()
+}
+
 /// Sets a gauge of [`METRICS`]. See [`count`] for what it costs.
 pub fn gauge(namespace: Namespace, name: &str, tags: &[(&'static str, &str)], value: f64) {
     if let Some(hub) = hub::current() {
