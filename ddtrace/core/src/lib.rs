@@ -17,6 +17,7 @@ pub mod http;
 pub mod instrument;
 pub mod process_tags;
 pub mod propagation;
+pub mod remote_config;
 pub mod runtime_metrics;
 pub mod sampling;
 pub mod sql;

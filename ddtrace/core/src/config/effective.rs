@@ -261,6 +261,7 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     pub remote_config_enabled: bool,
     pub remote_config_poll_interval: Duration,
+    pub extra_services: Vec<String>,
     pub site: String,
     pub api_key: Option<Secret>,
     pub agentless: bool,
@@ -315,19 +316,6 @@ impl Config {
         let sources = Sources::collect(environment, code, &mut problems);
         let facts = Facts::gather(environment, &sources, &mut problems);
         Config::interpret(sources, facts, problems)
-    }
-
-    /// The same configuration with these remote values on top, in place of earlier remote ones.
-    /// Texts are parsed as a variable's would be; `config_id` says for telemetry where they are from.
-    /// Its problems are only those of the new values.
-    pub fn with_remote(&self, values: &[(Name, String)], config_id: Option<&str>) -> Config {
-        let mut problems = Vec::new();
-        let sources = self.sources.with_remote(values, config_id, &mut problems);
-        let mut config = Config::interpret(sources, self.facts.clone(), problems);
-        // What is wrong between settings that did not change was said before.
-        let is_new = |problem: &Problem| problem.origin == Origin::RemoteConfig;
-        config.problems.retain(is_new);
-        config
     }
 
     /// All settings in the order of the table, each with what every source said.

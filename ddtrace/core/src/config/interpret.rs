@@ -258,6 +258,7 @@ impl Config {
             telemetry: telemetry(&values),
             remote_config_enabled: values.flag(DD_REMOTE_CONFIGURATION_ENABLED),
             remote_config_poll_interval: values.seconds(DD_REMOTE_CONFIG_POLL_INTERVAL_SECONDS),
+            extra_services: values.list(DD_EXTRA_SERVICES),
             site: values.text(DD_SITE).unwrap_or_default(),
             api_key,
             agentless,

@@ -259,6 +259,8 @@ settings! {
     DD_REMOTE_CONFIG_POLL_INTERVAL_SECONDS => seconds("5.0")
         .aliases(&["DD_REMOTECONFIG_POLL_SECONDS"])
         .products(&["remote configuration"]),
+    /// Names of services that this process reports under besides its own, so that it is sent what is meant for them.
+    DD_EXTRA_SERVICES => optional(Kind::List).products(&["remote configuration"]),
 
     /// The Datadog site, for sending without an agent.
     DD_SITE => text().default_text("datadoghq.com").products(&["agentless"]),

@@ -62,6 +62,16 @@ impl ChunkTexts {
             .as_ref()
             .is_some_and(|decision| decision.discard)
     }
+
+    /// Whether the trace is kept.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.priority.is_none_or(|priority| priority > 0.0)
+    }
+
+    /// Whether a user or a rule rejected it, so that nothing else may keep it.
+    pub(crate) fn is_rejected_by_hand(&self) -> bool {
+        self.priority.is_some_and(|priority| priority < 0.0)
+    }
 }
 
 impl Assembler {
@@ -142,6 +152,18 @@ impl Assembler {
         span: &mut FinishedSpan<'a>,
         emit: &mut dyn FnMut(&FinishedSpan<'a>),
     ) {
+        self.for_each_of(buffer, texts, span, &|_| true, emit);
+    }
+
+    /// The same for the spans that are wanted; the chunk's tags are on the first of these.
+    pub(crate) fn for_each_of<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+        wanted: &dyn Fn(&FinishedSpan<'a>) -> bool,
+        emit: &mut dyn FnMut(&FinishedSpan<'a>),
+    ) {
         let is_root = |record: &&Record| record.open.flags & flags::ROOT != 0;
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
@@ -151,12 +173,30 @@ impl Assembler {
             if span.is_local_root {
                 add_baggage_tags(span, &buffer.segment, texts);
             }
+            if !wanted(span) {
+                continue;
+            }
             if is_first {
                 self.add_chunk_tags(span, &buffer.segment, texts);
                 is_first = false;
             }
             emit(span);
         }
+    }
+
+    /// Makes the local root of a chunk, if it is there.
+    pub(crate) fn fill_root<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+    ) -> bool {
+        let root = records(buffer).find(|record| record.open.flags & flags::ROOT != 0);
+        if let Some(root) = root {
+            self.fill(span, root, &buffer.segment, &texts.late);
+            add_baggage_tags(span, &buffer.segment, texts);
+        }
+        root.is_some()
     }
 
     /// Makes a finished span of a record.
@@ -498,7 +538,7 @@ impl TagLookup for FinishedSpan<'_> {
 }
 
 /// All records of a chunk, parents before children within a buffer.
-fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
+pub(super) fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
     let rest = buffer
         .rest
         .iter()

@@ -5,7 +5,11 @@
 //! not asked. The decision is made once, at the first injection or at the end of the segment, with the tags that the local
 //! root has then.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
 
 use super::agent_rates::AgentRates;
 use super::hash::RateText;
@@ -35,7 +39,10 @@ use super::rules::{Rule, RuleSet, SamplingSubject};
 /// ```
 #[derive(Debug)]
 pub struct Sampler {
-    rules: RuleSet,
+    /// Replaced as a whole; a decision is made by the rules that it found.
+    rules: ArcSwap<RuleSet>,
+    /// What they say about it, for spans that are asked with every tag.
+    needs_tags: AtomicBool,
     limiter: RateLimiter,
     agent_rates: AgentRates,
     /// The beginning of the limiter's time.
@@ -95,7 +102,8 @@ impl Sampler {
     /// Without rules the limit means nothing.
     pub fn new(rules: RuleSet, per_second: i64) -> Self {
         Self {
-            rules,
+            needs_tags: AtomicBool::new(rules.needs_tags()),
+            rules: ArcSwap::from_pointee(rules),
             limiter: RateLimiter::new(per_second),
             agent_rates: AgentRates::new(Self::RAISE_INTERVAL),
             started: Instant::now(),
@@ -107,14 +115,23 @@ impl Sampler {
         &self.agent_rates
     }
 
+    /// Puts other rules in force. Decisions that are being made are made by the earlier ones; the limit goes on.
+    pub fn set_rules(&self, rules: RuleSet) {
+        // Tags are kept a little too long rather than not long enough.
+        let needs_tags = rules.needs_tags();
+        self.needs_tags.fetch_or(needs_tags, Ordering::Relaxed);
+        self.rules.store(Arc::new(rules));
+        self.needs_tags.store(needs_tags, Ordering::Relaxed);
+    }
+
     /// Whether any rule looks at the resource or at tags: if not, a decision needs only what a span starts with.
-    pub const fn needs_tags(&self) -> bool {
-        self.rules.needs_tags()
+    pub fn needs_tags(&self) -> bool {
+        self.needs_tags.load(Ordering::Relaxed)
     }
 
     /// Whether there are any rules: if not, only service and environment count.
     pub fn has_rules(&self) -> bool {
-        !self.rules.rules().is_empty()
+        !self.rules.load().rules().is_empty()
     }
 
     /// Decides. Takes no lock and allocates nothing; without rules it is two look-ups and a multiplication (20 to 50 ns).
@@ -123,7 +140,8 @@ impl Sampler {
     }
 
     fn decide_at(&self, subject: &SamplingSubject<'_>, now: impl FnOnce() -> Duration) -> Decision {
-        if let Some(rule) = self.rules.find(subject) {
+        let rules = self.rules.load();
+        if let Some(rule) = rules.find(subject) {
             return self.by_rule(rule, subject.trace_id_low, now);
         }
         let Some(rate) = self.agent_rates.rate(subject.service, subject.env) else {
@@ -322,6 +340,28 @@ mod tests {
                 "prio -1; dm -3; rule_psr 1; limit_psr 0.3333333333333333; ksr 1",
             ]
         );
+    }
+
+    #[test]
+    fn rules_can_be_replaced() {
+        let sampler = sampler("[]", 100);
+        for (rules, expected, needs_tags) in [
+            (
+                r#"[{"sample_rate":0,"service":"a"}]"#,
+                "prio -1; dm -3; rule_psr 0; ksr 0",
+                false,
+            ),
+            (
+                r#"[{"sample_rate":0,"tags":{"t":"*"}}]"#,
+                "prio 1; dm -0",
+                true,
+            ),
+            ("[]", "prio 1; dm -0", false),
+        ] {
+            sampler.set_rules(RuleSet::parse(rules).0);
+            assert_eq!(shown(sampler.decide(&subject("a"))), expected, "{rules}");
+            assert_eq!(sampler.needs_tags(), needs_tags, "{rules}");
+        }
     }
 
     /// Row C33, as far as the sampler goes.

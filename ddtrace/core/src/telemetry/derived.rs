@@ -1,13 +1,11 @@
 //! Metrics out of numbers that others count anyway: nothing is added on the way of a span for their sake.
 
-use std::collections::BTreeMap;
-
 use super::Namespace::Tracers;
 use super::count;
 use super::hub::Hub;
 use crate::config::{Config, OtelFindingKind};
-use crate::export::FinishedSpan;
 use crate::propagation::{StyleCounts, TruncationCounts, style_counts, truncation_counts};
+use crate::trace::open::{Open, flags};
 
 /// Integrations that are told apart; spans of further ones count as the program's own.
 const MAX_COMPONENTS: usize = 64;
@@ -17,8 +15,8 @@ const MAX_COMPONENTS: usize = 64;
 pub(crate) struct SpanCounts {
     /// Spans of the program's own.
     manual: u64,
-    /// Spans of integrations.
-    components: BTreeMap<String, u64>,
+    /// Spans of integrations, which are few.
+    components: Vec<(&'static str, u64)>,
     /// Segments that began a trace.
     begun: u64,
     /// Segments of traces that began elsewhere.
@@ -26,28 +24,29 @@ pub(crate) struct SpanCounts {
 }
 
 impl SpanCounts {
-    /// Counts a finished span.
+    /// Counts a span that has ended.
     #[inline]
-    pub(crate) fn add(&mut self, span: &FinishedSpan<'_>) {
-        if span.is_local_root {
-            match span.parent_id {
+    pub(crate) fn add(&mut self, span: &Open) {
+        if span.flags & flags::ROOT != 0 {
+            match span.parent {
                 0 => self.begun += 1,
                 _ => self.continued += 1,
             }
         }
-        match span.meta("component") {
+        match span.site.component() {
             None => self.manual += 1,
             Some(component) => self.add_component(component),
         }
     }
 
-    fn add_component(&mut self, component: &str) {
-        let has_room = self.components.len() < MAX_COMPONENTS;
-        match self.components.get_mut(component) {
-            Some(count) => *count += 1,
-            None if has_room => {
-                self.components.insert(component.to_owned(), 1);
-            }
+    fn add_component(&mut self, component: &'static str) {
+        let known = self
+            .components
+            .iter()
+            .position(|(name, _)| *name == component);
+        match known {
+            Some(at) => self.components[at].1 += 1,
+            None if self.components.len() < MAX_COMPONENTS => self.components.push((component, 1)),
             None => self.manual += 1,
         }
     }
@@ -61,10 +60,7 @@ impl SpanCounts {
             begun,
             continued,
         } = std::mem::take(self);
-        let components = components
-            .iter()
-            .map(|(name, count)| (name.as_str(), *count));
-        for (name, n) in components.chain([("datadog", manual)]) {
+        for (name, n) in components.into_iter().chain([("datadog", manual)]) {
             let tags = [("integration_name", name)];
             count(Tracers, "spans_created", &tags, n);
             count(Tracers, "spans_finished", &tags, n);
@@ -157,6 +153,7 @@ mod tests {
     use super::super::shards::Value;
     use super::*;
     use crate::config::MapEnvironment;
+    use crate::trace::Site;
 
     fn hub(config: &Config) -> std::sync::Arc<Hub> {
         let session = Session {
@@ -217,28 +214,24 @@ mod tests {
 
     #[test]
     fn spans_are_counted_by_who_made_them() {
+        static OWN: Site = Site::new("own", "own", "", "", 0);
+        static WEB: Site = Site::new("web", "web", "", "", 0).with_component("axum");
+        static SQL: Site = Site::new("sql", "sql", "", "", 0).with_component("sqlx");
         let mut counts = SpanCounts::default();
-        for (component, parent_id, is_local_root) in [
-            (None, 0, true),
-            (Some("axum"), 7, true),
-            (Some("sqlx"), 8, false),
-            (Some("sqlx"), 8, false),
+        for (site, parent, flags) in [
+            (&OWN, 0, flags::ROOT),
+            (&WEB, 7, flags::ROOT),
+            (&SQL, 8, 0),
+            (&SQL, 8, 0),
         ] {
-            let mut span = FinishedSpan {
-                parent_id,
-                is_local_root,
-                ..FinishedSpan::default()
-            };
-            span.meta
-                .extend(component.map(|name| ("component", name.into())));
-            counts.add(&span);
+            counts.add(&Open {
+                site,
+                parent,
+                flags,
+                ..Open::EMPTY
+            });
         }
         assert_eq!((counts.manual, counts.begun, counts.continued), (1, 1, 1));
-        let components: Vec<_> = counts
-            .components
-            .iter()
-            .map(|(name, n)| (&**name, *n))
-            .collect();
-        assert_eq!(components, [("axum", 1), ("sqlx", 2)]);
+        assert_eq!(counts.components, [("axum", 1), ("sqlx", 2)]);
     }
 }

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::configuration::{self, Ledger, Numbered};
 use super::dependencies::{self, Dependency};
-use super::derived::HeaderCounts;
 use super::hub::{Event, Inbox, Session};
 use super::message::{Envelope, MAX_ITEMS as MAX_PER_MESSAGE, Message, Request, RequestType};
 use super::metric::{Namespace, find};
@@ -92,7 +91,6 @@ pub(super) struct Reporter {
     new_endpoints: Vec<Endpoint>,
     endpoints_were_sent: bool,
     endpoints_per_message: usize,
-    headers: HeaderCounts,
     metrics: MetricStore,
     logs: LogStore,
     own: BTreeMap<OwnMetric, u64>,
@@ -169,7 +167,6 @@ impl Reporter {
             new_endpoints: Vec::new(),
             endpoints_were_sent: false,
             endpoints_per_message: settings.endpoints_per_message,
-            headers: HeaderCounts::new(),
             metrics: MetricStore::default(),
             logs: LogStore::default(),
             own: BTreeMap::new(),
@@ -184,7 +181,6 @@ impl Reporter {
 
     /// Fetches what was left in the hub, and closes the window of metrics.
     pub(super) fn fetch(&mut self, inbox: &mut Inbox, time: u64) {
-        self.headers.report(&inbox.hub);
         let series = inbox.hub.shards().take();
         self.lost += inbox.hub.shards().take_lost() + inbox.hub.take_lost_events();
         self.lost += self.metrics.close_window(series, time, self.interval);

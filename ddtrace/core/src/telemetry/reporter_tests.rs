@@ -140,7 +140,14 @@ impl Running {
         agent.0.lock().unwrap().begun = Some(now);
         let (turns, received) = tokio::sync::mpsc::unbounded_channel();
         let window = config.telemetry.metrics_window();
-        let task = run(FakeTurns(received), reporter, inbox, agent.clone(), window);
+        let task = run(
+            FakeTurns(received),
+            reporter,
+            inbox,
+            agent.clone(),
+            window,
+            |_| {},
+        );
         Self {
             agent,
             hub,
@@ -288,7 +295,7 @@ fn an_hour_without_an_agent_is_bounded_and_ends_with_one_start() {
         ] {
             assert_eq!(agent.payloads(kind).len(), expected, "{kind}: {shown:?}");
         }
-        // What waited for the hour is in one request. (Headers that other tests read meanwhile are counted as well.)
+        // What waited for the hour is in one request.
         let waited: Vec<_> = messages(&requests[2].1).collect();
         let items = |kind: &str, list: &str, inner: &str| -> usize {
             let payloads = waited

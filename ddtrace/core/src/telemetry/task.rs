@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::hub::{self, Inbox};
+use super::derived::HeaderCounts;
+use super::hub::{self, Hub, Inbox};
 use super::reporter::{Failure, Reporter, Verdict};
 use super::transport::{Deliver, Transport};
 use crate::instrument::linked;
@@ -33,7 +34,11 @@ fn start(context: TaskContext) -> Option<TaskFuture> {
     let transport = Transport::to_agent(context.agent().clone(), session, config.telemetry.debug);
     let reporter = Reporter::new(&config, session, &linked(), "agent", context.now());
     let window = config.telemetry.metrics_window();
-    Some(Box::pin(run(context, reporter, inbox, transport, window)))
+    let mut headers = HeaderCounts::new();
+    let derive = move |hub: &Hub| headers.report(hub);
+    Some(Box::pin(run(
+        context, reporter, inbox, transport, window, derive,
+    )))
 }
 
 /// Where a task gets its turns from.
@@ -48,18 +53,20 @@ impl Turns for TaskContext {
     }
 }
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop. `derive` is called at the end of each window, for numbers that are counted elsewhere.
 pub(super) async fn run<T: Turns, S: Deliver>(
     mut turns: T,
     mut reporter: Reporter,
     mut inbox: Inbox,
     sender: S,
     window: Duration,
+    mut derive: impl FnMut(&Hub) + Send,
 ) {
     let mut window_ends = Instant::now() + window;
     // Set when the program ends.
     let mut closes_at = None;
     loop {
+        derive(&inbox.hub);
         reporter.fetch(&mut inbox, unix_time());
         if closes_at.is_some() {
             reporter.close();

@@ -13,6 +13,7 @@ use super::outbox::Outbox;
 use super::segment::{Buffer, Segment};
 use crate::config::Config;
 use crate::export::TraceFilter;
+use crate::export::stats::Stats;
 use crate::propagation::{Propagator, Style, StyleName};
 use crate::sampling::{RuleSet, Sampler};
 
@@ -54,6 +55,14 @@ pub(crate) fn global() -> Option<Arc<TracerCore>> {
     GLOBAL.load_full()
 }
 
+/// Whether threads use this tracer unless they are told otherwise.
+pub(crate) fn is_global(tracer: &Arc<TracerCore>) -> bool {
+    GLOBAL
+        .load()
+        .as_ref()
+        .is_some_and(|global| Arc::ptr_eq(global, tracer))
+}
+
 /// Makes a tracer the one that threads use, or none.
 pub(crate) fn install(tracer: Option<Arc<TracerCore>>) {
     GLOBAL.store(tracer);
@@ -87,6 +96,8 @@ pub(crate) struct TracerCore {
     /// `runtime-id`: this process, newly made after a fork.
     pub(crate) runtime_id: String,
     pub(crate) counters: Counters,
+    /// Only the worker looks at it.
+    pub(crate) stats: Stats,
 }
 
 /// How a thread tells the worker that there is much to do.
@@ -113,12 +124,8 @@ impl TracerCore {
         } else {
             usize::MAX
         };
-        let (rules, errors) = RuleSet::parse(&config.sampling_rules);
-        for error in errors {
-            crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
-        }
         Self {
-            sampler: Sampler::new(rules, config.rate_limit),
+            sampler: Sampler::new(rules(&config), config.rate_limit),
             propagator: propagator(&config),
             partial_flush_limit: limit.max(1),
             enabled: AtomicBool::new(config.trace_enabled),
@@ -127,8 +134,9 @@ impl TracerCore {
             shared: Outbox::new(),
             wake,
             filters,
-            runtime_id: new_runtime_id(),
+            runtime_id: random_uuid(),
             counters: Counters::default(),
+            stats: Stats::default(),
             trace_id_128_bit: config.trace_id_128_bit,
             config: ArcSwap::new(config),
         }
@@ -139,9 +147,15 @@ impl TracerCore {
         self.config.load_full()
     }
 
-    /// Puts another configuration in force. What the tracer derived from the first one stays, unless its owner replaces it too.
-    #[cfg(test)]
+    /// Puts another configuration in force, and with it the sampling rules. Tracing that it switches off stays off; what
+    /// else the tracer derived from the first configuration stays.
     pub(crate) fn set_config(&self, config: Arc<Config>) {
+        if config.sampling_rules != self.config.load().sampling_rules {
+            self.sampler.set_rules(rules(&config));
+        }
+        if !config.trace_enabled {
+            self.enabled.store(false, Ordering::Relaxed);
+        }
         self.config.store(config);
     }
 
@@ -217,6 +231,15 @@ impl TracerCore {
     }
 }
 
+/// The sampling rules that the settings ask for.
+fn rules(config: &Config) -> RuleSet {
+    let (rules, errors) = RuleSet::parse(&config.sampling_rules);
+    for error in errors {
+        crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
+    }
+    rules
+}
+
 /// The propagator that the settings ask for.
 fn propagator(config: &Config) -> Propagator {
     let styles = |names: &[String]| -> Vec<Style> {
@@ -241,7 +264,7 @@ fn propagator(config: &Config) -> Propagator {
 }
 
 /// A random UUID, version 4, as text.
-fn new_runtime_id() -> String {
+pub(crate) fn random_uuid() -> String {
     use std::hash::{BuildHasher, RandomState};
     let random =
         |salt: u8| RandomState::new().hash_one((salt, std::process::id(), super::clock::now()));

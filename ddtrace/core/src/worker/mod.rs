@@ -22,6 +22,7 @@ mod collector;
 mod counts;
 mod keep_rate;
 mod options;
+mod stats;
 pub mod task;
 mod writer;
 
@@ -62,6 +63,8 @@ enum Command {
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
     crate::telemetry::TASK,
+    stats::TASK,
+    crate::remote_config::TASK,
     Task::new("runtime metrics", crate::runtime_metrics::start),
     Task::new("health metrics", crate::health_metrics::start),
     // After those that hand metrics to it when they end.
