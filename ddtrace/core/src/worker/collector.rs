@@ -132,23 +132,20 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    let tasks = tasks.stop();
-    deadline
-        .limit(async {
-            let mut tasks = pin!(tasks);
-            let (mut traces_left, mut tasks_left) = (is_late, true);
-            poll_fn(|context| {
-                traces_left = traces_left && traces.as_mut().poll(context).is_pending();
-                tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
-                if traces_left || tasks_left {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-            .await;
-        })
-        .await;
+    // The traces keep to the deadline by themselves: cut off here, what they still hold would not be counted.
+    let tasks = deadline.limit(tasks.stop());
+    let mut tasks = pin!(tasks);
+    let (mut traces_left, mut tasks_left) = (is_late, true);
+    poll_fn(|context| {
+        traces_left = traces_left && traces.as_mut().poll(context).is_pending();
+        tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
+        if traces_left || tasks_left {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
 }
 
 async fn next_event(
@@ -292,8 +289,11 @@ impl Collector {
             chunks,
             dropped_chunks,
             dropped_spans,
+            unsampled_chunks,
+            unsampled_spans,
             ..
         } = round;
+        counts::unsampled(unsampled_chunks, unsampled_spans);
         counters::add(Counter::WriterAcceptedTraces, chunks);
         counters::add(Counter::DroppedFullTraces, dropped_chunks);
         let mut dropped = dropped_chunks;
