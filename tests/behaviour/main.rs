@@ -11,4 +11,5 @@ mod sending;
 mod shop;
 mod soak;
 mod sqlx_postgres;
+mod statistics;
 mod test_agent;
