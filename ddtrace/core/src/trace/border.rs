@@ -13,7 +13,8 @@ use super::segment::Segment;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
-    Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
+    Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags, Propagator,
+    SpanContext,
 };
 use crate::sampling::SamplingPriority;
 
@@ -38,21 +39,48 @@ pub fn inject(carrier: &mut dyn CarrierMut) {
     });
     if let Some((segment, id, is_context)) = place.flatten() {
         let is_remote = is_context && segment.root_id() == 0;
-        inject_place(&segment, id, is_remote, carrier);
+        let propagator = &segment.tracer.propagator;
+        inject_place(&segment, id, is_remote, propagator, carrier);
     }
 }
 
 /// Writes a carried context into a request or message.
 pub fn inject_context(context: &Context, carrier: &mut dyn CarrierMut) {
     if let Some(place) = context.place() {
+        inject_context_with(context, &place.segment.tracer.propagator, carrier);
+    }
+}
+
+/// Writes a carried context in the styles of a propagator of the caller's, whatever is configured.
+pub fn inject_context_with(
+    context: &Context,
+    propagator: &Propagator,
+    carrier: &mut dyn CarrierMut,
+) {
+    if let Some(place) = context.place() {
         let is_remote = place.segment.root_id() == 0;
-        inject_place(&place.segment, place.span, is_remote, carrier);
+        inject_place(&place.segment, place.span, is_remote, propagator, carrier);
+    }
+}
+
+/// Passes a context on that came in, without a span of this process in between. Writes nothing without a tracer.
+pub fn inject_remote(context: &SpanContext, carrier: &mut dyn CarrierMut) {
+    let tracer = local::with_current(|local| local.tracer().map(Arc::clone)).flatten();
+    if let Some(tracer) = tracer {
+        tracer
+            .propagator
+            .inject(&InjectContext::remote(context), carrier);
     }
 }
 
 /// `is_remote`: no span was made in this process, the id is the inbound one.
-fn inject_place(segment: &Arc<Segment>, id: u64, is_remote: bool, carrier: &mut dyn CarrierMut) {
-    let tracer = &segment.tracer;
+fn inject_place(
+    segment: &Arc<Segment>,
+    id: u64,
+    is_remote: bool,
+    propagator: &Propagator,
+    carrier: &mut dyn CarrierMut,
+) {
     let priority = if is_remote {
         segment.priority()
     } else {
@@ -82,7 +110,7 @@ fn inject_place(segment: &Arc<Segment>, id: u64, is_remote: bool, carrier: &mut 
         propagation_error: remote.and_then(|remote| remote.propagation_error.as_ref()),
         ..InjectContext::new(segment.trace_id, SpanId::new(id), tags)
     };
-    if let Some(error) = tracer.propagator.inject(&context, carrier) {
+    if let Some(error) = propagator.inject(&context, carrier) {
         note_error(segment, &error);
     }
 }
@@ -117,7 +145,9 @@ pub(crate) fn traceparent(context: &Context) -> Option<String> {
     Some(format!("00-{trace_id}-{span_id:016x}-{sampled:02x}"))
 }
 
-/// The configuration of the tracer that the calling thread works for.
-pub(crate) fn current_config() -> Option<Arc<Config>> {
+/// The configuration that is in force for the calling thread, remote values included; none before `init()`.
+///
+/// Remote configuration replaces it as a whole: ask again instead of keeping it.
+pub fn current_config() -> Option<Arc<Config>> {
     local::with_current(|local| local.tracer().map(|tracer| tracer.config())).flatten()
 }
