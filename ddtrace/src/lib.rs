@@ -50,16 +50,20 @@ extern crate self as ddtrace;
 pub mod error;
 
 pub use ddtrace_core::export::{SpanData, TraceFilter};
+pub use ddtrace_core::propagation::Baggage;
 pub use ddtrace_core::test_support;
 pub use ddtrace_core::trace::{
     Attached, Context, CurrentSpan, Entered, EventValue, InContext, Instrumented,
     InstrumentedStream, Span, SpanBuilder, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind,
-    SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, carry, carry_fn, current_config,
-    current_root_span, current_span, extract, inject, inject_context, inject_context_with,
-    inject_remote, instrument,
+    SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
+    current_config, current_root_span, current_span, extract, inject, inject_context,
+    inject_context_with, inject_extracted, instrument,
 };
 pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.
+#[cfg(feature = "ci-visibility")]
+pub use ddtrace_ci_visibility as ci_visibility;
+
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "opentelemetry")]
@@ -71,7 +75,9 @@ pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 
-pub use ddtrace_core::{config, events, instrument as registry, propagation, sampling};
+pub use ddtrace_core::{
+    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+};
 
 /// Starts the tracer with what the environment and the stable configuration files say.
 ///

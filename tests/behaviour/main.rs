@@ -3,6 +3,7 @@
 mod bad_weather;
 mod dependencies;
 mod disabled;
+mod dogstatsd;
 mod program;
 mod python;
 mod registry;

@@ -25,6 +25,9 @@ pub(crate) fn run() {
         drop(open);
         trace(1);
         let done = ddtrace::flush_within(Duration::from_secs(20));
+        if !done {
+            tell_what_threads_do();
+        }
         let counts = ddtrace::counts();
         println!(
             "child {}",
@@ -41,4 +44,25 @@ pub(crate) fn run() {
     made += 1 + trace(1);
     drop(guard);
     crate::report(made);
+}
+
+/// Says on standard error what every thread of this process waits for, as the kernel sees it: a child that hangs is rare, and
+/// this is all that is left of it.
+fn tell_what_threads_do() {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a Linux system");
+    for task in tasks.flatten() {
+        let read = |name: &str| {
+            std::fs::read_to_string(task.path().join(name))
+                .unwrap_or_else(|error| error.to_string())
+        };
+        let (name, call, place) = (read("comm"), read("syscall"), read("wchan"));
+        eprintln!(
+            "thread {}: in system call {}, at {place}",
+            name.trim(),
+            call.trim()
+        );
+    }
+    if let Ok(maps) = std::fs::read_to_string("/proc/self/maps") {
+        eprintln!("{maps}");
+    }
 }

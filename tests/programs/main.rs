@@ -6,6 +6,7 @@
 mod annotated;
 mod failing;
 mod fork;
+mod metrics;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -52,6 +53,9 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "metrics" => metrics::each_kind(),
+        "metrics-forked" => metrics::forked(),
+        "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
         "registry" => annotated::registry(),
         "failing" => failing::run(),

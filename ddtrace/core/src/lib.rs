@@ -9,11 +9,15 @@
 
 pub mod config;
 pub mod diagnostics;
+pub mod dogstatsd;
 pub mod events;
 pub mod export;
+mod health_metrics;
 pub mod http;
 pub mod instrument;
+pub mod process_tags;
 pub mod propagation;
+pub mod runtime_metrics;
 pub mod sampling;
 pub mod sql;
 mod stack_text;

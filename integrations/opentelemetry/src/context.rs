@@ -12,6 +12,7 @@ use ddtrace_core::trace;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 
+use crate::baggage;
 use crate::observer::{self, Current};
 use crate::span::Span;
 use crate::w3c;
@@ -106,9 +107,9 @@ pub(crate) enum Parent {
     Active,
     /// At a place of ours.
     Place(trace::Context),
-    /// Where another process left off.
+    /// Where another process left off, or nowhere with baggage.
     Elsewhere(Extracted),
-    /// Nowhere: a new trace.
+    /// Nowhere: a new trace, without baggage.
     Root,
 }
 
@@ -124,15 +125,19 @@ impl Parent {
         if let Some(place) = context.datadog_context() {
             return Parent::Place(place);
         }
-        if let Some(extracted) = inbound(context) {
-            return Parent::Elsewhere(extracted);
-        }
-        let remote = w3c::to_inbound(context.span().span_context());
-        remote.map_or(Parent::Root, |remote| {
+        let mut extracted = inbound(context).unwrap_or_else(|| {
             let mut extracted = Extracted::default();
-            extracted.context = Some(remote);
+            extracted.context = w3c::to_inbound(context.span().span_context());
+            extracted
+        });
+        baggage::lay_over(context, |key, value| {
+            extracted.baggage.set(key, value);
+        });
+        if extracted.is_empty() {
+            Parent::Root
+        } else {
             Parent::Elsewhere(extracted)
-        })
+        }
     }
 }
 
@@ -148,30 +153,33 @@ impl Parent {
 /// assert_eq!(theirs.datadog_context().map(|ours| ours.id()), span.context().id().map(Some));
 /// ```
 pub trait ContextExt: Sized {
-    /// The same context with a place of ours as its span: spans that OpenTelemetry starts in it become children of that place.
-    /// Decides about the trace.
+    /// The same context with a place of ours as its span, and its baggage: spans that OpenTelemetry starts in it become children of
+    /// that place. Decides about the trace.
     #[must_use]
     fn with_datadog_context(&self, place: &trace::Context) -> Self;
 
-    /// The same context with what came in from another process as its span.
+    /// The same context with what came in from another process as its span, and its baggage.
     #[must_use]
     fn with_extracted(&self, extracted: Extracted) -> Self;
 
-    /// The place of ours that the context's span is at. None without a span, and for spans of other processes.
+    /// The place of ours that the context's span is at, with the context's baggage. None without a span, and for spans of
+    /// other processes.
     fn datadog_context(&self) -> Option<trace::Context>;
 }
 
 impl ContextExt for Context {
     fn with_datadog_context(&self, place: &trace::Context) -> Self {
+        let context = baggage::copy_into(self, &place.baggage());
         if place.is_none() {
-            return self.clone();
+            return context;
         }
-        self.with_span(Span::at(place.clone()))
+        context.with_span(Span::at(place.clone()))
     }
 
     fn with_extracted(&self, extracted: Extracted) -> Self {
         let remote = extracted.context.as_ref().map(w3c::of_inbound);
-        let context = self.with_value(Inbound(Arc::new(extracted)));
+        let context = baggage::copy_into(self, &extracted.baggage);
+        let context = context.with_value(Inbound(Arc::new(extracted)));
         match remote {
             Some(remote) => context.with_remote_span_context(remote),
             None => context,
@@ -179,14 +187,13 @@ impl ContextExt for Context {
     }
 
     fn datadog_context(&self) -> Option<trace::Context> {
-        match observer::place_in_view(self) {
-            Some(place) => place,
-            None => lookup(self),
-        }
+        let mut place = observer::place_in_view(self).unwrap_or_else(|| lookup(self))?;
+        baggage::lay_over(self, |key, value| place.set_baggage(key, value));
+        Some(place)
     }
 }
 
-/// OpenTelemetry's current context with our active span as its span, whoever started that one.
+/// OpenTelemetry's current context with our active span as its span, whoever started that one, and with our baggage.
 ///
 /// What is written on the span in it goes onto our span; ending it does nothing, since it belongs to the guard or future
 /// that holds it. Decides about the trace.
@@ -207,7 +214,7 @@ impl ContextExt for Context {
 /// assert_eq!(recorder.take()[0].meta("who"), Some("me"));
 /// ```
 pub fn current() -> Context {
-    let context = Context::current();
+    let context = baggage::copy_into(&Context::current(), &trace::baggage());
     let span = trace::current_span();
     if span.is_recording() {
         context.with_span(Span::reference(span.to_ref(), trace::Context::current()))

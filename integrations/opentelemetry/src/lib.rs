@@ -51,11 +51,14 @@
 //! OpenTelemetry starts in the current context is a child of our active span. OpenTelemetry's own `Context::current().span()` knows only
 //! what was attached to it; [`current`] is that context with our active span in it, and [`ContextExt`] goes between the two.
 //!
+//! Baggage goes along both ways: that of an attached context is in force here, and ours is in the contexts that are made from it.
+//!
 //! A context whose span came from another process, once attached, is continued by spans of OpenTelemetry; `#[trace]` below it does not
 //! see it. Sampling is decided when somebody reads a span's context, and attaching a span reads it: what
 //! rules are to look at has to be given when the span is built.
 
 mod attributes;
+mod baggage;
 mod context;
 mod observer;
 mod operation;

@@ -2,7 +2,7 @@
 //!
 //! OpenTelemetry tells an observer whenever the current context of a thread changes. Going to a context with another span
 //! attaches the place of that span; coming back takes it off again. Going to a context with the same span (a value was
-//! added, say) changes nothing, so that a span of ours that was entered in between stays active.
+//! added, say) changes nothing but baggage, so that a span of ours that was entered in between stays active.
 //!
 //! Contexts may be left in any order, and then several are left with one call. Each thread therefore keeps a list of what it entered
 //! and, on the way back, drops entries until the one it returns to is on top. A context is known by the address of its *view*, which
@@ -20,6 +20,7 @@ use opentelemetry::Context;
 use opentelemetry::context::{ContextObserver, GlobalContextObserver, ObserverContextView};
 use opentelemetry::trace::TraceContextExt;
 
+use crate::baggage::{self, Change};
 use crate::context::lookup;
 
 /// What is kept with every context that has a span.
@@ -71,7 +72,7 @@ impl ContextObserver for Observer {
             view(to).and_then(|view| view.place.clone())
         };
         let is_foreign = view(to).is_some_and(|view| view.place.is_none());
-        let attached = place.map(|place| place.attach());
+        let attached = with_changed_baggage(from, to, place).map(|place| place.attach());
         let _ = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let above = match entered.last() {
@@ -113,6 +114,22 @@ impl ContextObserver for Observer {
             Arc::new(View { place }) as Arc<dyn ObserverContextView>
         })
     }
+}
+
+/// What is to be attached: a place, or where the thread is, with the baggage that changed; nothing if nothing does.
+fn with_changed_baggage(
+    from: &Context,
+    to: &Context,
+    mut place: Option<trace::Context>,
+) -> Option<trace::Context> {
+    baggage::changes(from, to, |change| {
+        let place = place.get_or_insert_with(trace::Context::current);
+        match change {
+            Change::Set(key, value) => place.set_baggage(key, value),
+            Change::Remove(key) => place.remove_baggage(key),
+        }
+    });
+    place
 }
 
 fn has_same_span(one: &Context, other: &Context) -> bool {

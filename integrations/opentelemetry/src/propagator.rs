@@ -55,18 +55,14 @@ impl TextMapPropagator for Propagator {
         match Parent::of(context) {
             Parent::Active => trace::inject(&mut carrier),
             Parent::Place(place) => trace::inject_context(&place, &mut carrier),
-            Parent::Elsewhere(extracted) => {
-                if let Some(remote) = &extracted.context {
-                    trace::inject_remote(remote, &mut carrier);
-                }
-            }
+            Parent::Elsewhere(extracted) => trace::inject_extracted(&extracted, &mut carrier),
             Parent::Root => {}
         }
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
         let extracted = trace::extract(&Inbound(extractor));
-        if extracted.context.is_none() && extracted.links.is_empty() {
+        if extracted.is_empty() {
             return context.clone();
         }
         context.with_extracted(extracted)

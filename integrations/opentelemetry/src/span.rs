@@ -145,9 +145,24 @@ impl Span {
         }
     }
 
-    /// The span's place, to be carried elsewhere. It stays what it is when the span has ended.
-    pub fn datadog_context(&self) -> &trace::Context {
-        &self.place
+    /// The span's place and baggage, to be carried elsewhere. It stays what it was when the span ended.
+    pub fn datadog_context(&self) -> trace::Context {
+        match &self.handle {
+            Handle::Own(span) => span.context(),
+            _ => self.place.clone(),
+        }
+    }
+
+    /// The span of ours, to be ended. A reference stays one: it ends where it belongs.
+    fn take(&mut self) -> Option<Datadog> {
+        self.place = self.datadog_context();
+        match std::mem::replace(&mut self.handle, Handle::Nothing) {
+            Handle::Own(span) => Some(span),
+            handle => {
+                self.handle = handle;
+                None
+            }
+        }
     }
 
     fn name_operation(&mut self) {
@@ -326,17 +341,16 @@ impl opentelemetry::trace::Span for Span {
 
     fn end(&mut self) {
         if self.has_start_time {
-            self.end_with_timestamp(SystemTime::now());
-        } else if let Handle::Own(span) = std::mem::replace(&mut self.handle, Handle::Nothing) {
+            return self.end_with_timestamp(SystemTime::now());
+        }
+        if let Some(span) = self.take() {
             span.finish();
         }
     }
 
     fn end_with_timestamp(&mut self, time: SystemTime) {
-        match std::mem::replace(&mut self.handle, Handle::Nothing) {
-            Handle::Own(span) => span.finish_at(time),
-            // It ends where it belongs.
-            handle => self.handle = handle,
+        if let Some(span) = self.take() {
+            span.finish_at(time);
         }
     }
 }

@@ -9,6 +9,7 @@ use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_core::trace::{self, Span as Datadog};
 use ddtrace_opentelemetry::{ContextExt, Propagator, Tracer, TracerProvider, current};
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
     FutureExt, Span as _, SpanContext, TraceContextExt, TraceFlags, TraceState, Tracer as _,
@@ -377,4 +378,73 @@ fn what_is_injected_names_the_span_of_the_context() {
         let span = spans.iter().find(|span| span.resource == name).expect(name);
         assert_eq!(id, Some(span.span_id), "{name}");
     }
+}
+
+#[test]
+fn baggage_of_an_attached_context_is_in_force() {
+    let recorder = Recorder::new();
+    let tracer = tracer();
+    let baggage = || {
+        let all = trace::baggage();
+        let mut items: Vec<_> = all
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        items.sort();
+        items.join(",")
+    };
+    // Without any span.
+    let outer = Context::new()
+        .with_baggage([KeyValue::new("a", "1")])
+        .attach();
+    assert_eq!(baggage(), "a=1");
+    tracer.in_span("theirs", |context| {
+        assert_eq!(baggage(), "a=1");
+        let mut ours = Datadog::builder("ours").start();
+        ours.set_baggage("b", "2");
+        let entered = ours.enter();
+        // The span stays the active one, and the change is over with the context.
+        {
+            let _changed = context.with_baggage([KeyValue::new("c", "3")]).attach();
+            assert_eq!(baggage(), "b=2,c=3");
+            assert_eq!(current().baggage().len(), 2);
+            Datadog::builder("below").start().finish();
+        }
+        assert_eq!(baggage(), "a=1,b=2");
+        drop(entered);
+    });
+    drop(outer);
+    assert_eq!(baggage(), "");
+    assert_parents(
+        &recorder.take(),
+        &[("theirs", "0"), ("ours", "theirs"), ("below", "ours")],
+    );
+}
+
+#[test]
+fn baggage_goes_out_and_comes_in_with_the_headers() {
+    let recorder = Recorder::new();
+    let headers = HashMap::from([("baggage".to_owned(), "user.id=u1,x=y".to_owned())]);
+    let came = Propagator::new().extract(&headers);
+    assert_eq!(
+        came.baggage().get("user.id").map(|value| value.as_str()),
+        Some("u1")
+    );
+    let changed = came.with_baggage([KeyValue::new("x", "z")]);
+    let mut outbound = HashMap::<String, String>::new();
+    Propagator::new().inject_context(&changed, &mut outbound);
+    let mut items: Vec<_> = outbound["baggage"].split(',').collect();
+    items.sort_unstable();
+    assert_eq!(items, ["user.id=u1", "x=z"]);
+    assert!(!outbound.contains_key("traceparent"));
+
+    let mut span = tracer().start_with_context("below", &changed);
+    let place = span.datadog_context();
+    span.end();
+    assert_eq!(place.baggage().get("x"), Some("z"));
+    let spans = recorder.take();
+    assert_eq!(
+        (spans[0].parent_id, spans[0].meta("baggage.user.id")),
+        (0, Some("u1"))
+    );
 }

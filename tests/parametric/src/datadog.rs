@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ddtrace::propagation::{Carrier, CarrierMut};
-use ddtrace::{Span, SpanEvent, SpanLink};
+use ddtrace::{Baggage, Span, SpanEvent, SpanLink};
 use opentelemetry::trace::Span as _;
 use serde_json::{Value, json};
 
@@ -37,6 +37,20 @@ pub(crate) fn answer(spans: &mut Spans, method: &str, path: &str, body: &Value) 
         }),
         ("POST", "/trace/span/add_link") => add_link(spans, body),
         ("POST", "/trace/span/add_event") => on_span(spans, &|span| add_event(span, body)),
+        ("POST", "/trace/span/set_baggage") => on_span(spans, &|span| {
+            let text = |key| json::text(body, key).unwrap_or_default();
+            span.set_baggage(text("key"), text("value"));
+        }),
+        ("POST", "/trace/span/remove_baggage") => on_span(spans, &|span| {
+            span.remove_baggage(json::text(body, "key").unwrap_or_default());
+        }),
+        ("POST", "/trace/span/remove_all_baggage") => on_span(spans, &|span| span.clear_baggage()),
+        ("GET", "/trace/span/get_baggage" | "/trace/span/get_all_baggage") => {
+            match json::id(body, "span_id").and_then(|id| spans.context(id)) {
+                Some(context) => baggage(&context.baggage(), json::text(body, "key")),
+                None => unknown(),
+            }
+        }
         ("POST", "/trace/span/inject_headers") => inject(spans, body),
         ("POST", "/trace/span/extract_headers") => extract(spans, body),
         ("POST", "/trace/span/flush") => {
@@ -150,6 +164,18 @@ fn add_event(span: &mut Span, body: &Value) {
         }
     }
     span.add_event(event);
+}
+
+/// One item, or all of them.
+fn baggage(baggage: &Baggage, key: Option<&str>) -> Answer {
+    let answer = match key {
+        Some(key) => json!(baggage.get(key)),
+        None => baggage
+            .iter()
+            .map(|(key, value)| (key, json!(value)))
+            .collect(),
+    };
+    Answer::Json(json!({ "baggage": answer }))
 }
 
 struct Headers(Vec<(String, String)>);

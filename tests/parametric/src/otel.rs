@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ddtrace::opentelemetry::{ContextExt, Span, TracerProvider};
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{
     Event, Link, Span as _, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
 };
@@ -60,6 +61,7 @@ pub(crate) fn answer(spans: &mut Spans, method: &str, path: &str, body: &Value) 
             &|span| json!({ "is_recording": span.is_recording() }),
         ),
         ("POST", "/trace/otel/span_context") => on_span(spans, &|span| span_context(span)),
+        ("POST", "/trace/otel/otel_set_baggage") => set_baggage(spans, body),
         ("POST", "/trace/otel/flush") => {
             let seconds = body["seconds"].as_f64().filter(|seconds| *seconds > 0.0);
             let time = Duration::try_from_secs_f64(seconds.unwrap_or(5.0)).unwrap_or(Duration::MAX);
@@ -95,6 +97,23 @@ fn start(spans: &mut Spans, body: &Value) -> Answer {
     let trace_id = span.datadog_context().trace_id().low();
     let id = spans.add(span, parent_id);
     Answer::Json(json!({ "span_id": id, "trace_id": trace_id }))
+}
+
+/// Sets an item on a span and reads it back through OpenTelemetry's context of the span.
+fn set_baggage(spans: &mut Spans, body: &Value) -> Answer {
+    let key = json::text(body, "key").unwrap_or_default();
+    let Some(span) = json::id(body, "span_id").and_then(|id| spans.get(id)) else {
+        return unknown();
+    };
+    if let Some(open) = span.datadog() {
+        open.set_baggage(key, json::text(body, "value").unwrap_or_default());
+    }
+    let context = Context::new().with_datadog_context(&span.datadog_context());
+    let value = context
+        .baggage()
+        .get(key)
+        .map(|value| value.as_str().to_owned());
+    Answer::Json(json!({ "value": value }))
 }
 
 fn kind(value: &Value) -> Option<SpanKind> {

@@ -48,11 +48,7 @@ impl Spans {
 
     /// The place of a span as it is at the moment.
     pub(crate) fn context(&mut self, id: u64) -> Option<Context> {
-        let span = self.get(id)?;
-        Some(match span.datadog() {
-            Some(open) => open.context(),
-            None => span.datadog_context().clone(),
-        })
+        self.get(id).map(|span| span.datadog_context())
     }
 
     pub(crate) fn extracted(&self, id: u64) -> Option<&Extracted> {
@@ -91,8 +87,7 @@ impl Spans {
 
     /// Keeps what came in; gives the id by which to call it. Nothing if nothing came.
     pub(crate) fn keep(&mut self, extracted: Extracted) -> Option<u64> {
-        let is_empty = extracted.context.is_none() && extracted.links.is_empty();
-        if is_empty {
+        if extracted.is_empty() {
             return None;
         }
         let named = extracted

@@ -186,6 +186,8 @@ pub struct Config {
     pub logs_injection: bool,
     pub runtime_metrics: bool,
     pub runtime_metrics_runtime_id: bool,
+    /// An experiment of `DD_TRACE_EXPERIMENTAL_FEATURES_ENABLED`.
+    pub runtime_metrics_as_gauges: bool,
     pub health_metrics: bool,
 
     pub startup_logs: bool,

@@ -234,6 +234,10 @@ impl Config {
             logs_injection: values.flag(DD_LOGS_INJECTION),
             runtime_metrics: values.flag(DD_RUNTIME_METRICS_ENABLED),
             runtime_metrics_runtime_id: values.flag(DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED),
+            runtime_metrics_as_gauges: values
+                .list(DD_TRACE_EXPERIMENTAL_FEATURES_ENABLED)
+                .iter()
+                .any(|name| name == "DD_RUNTIME_METRICS_ENABLED"),
             health_metrics: values.flag(DD_TRACE_HEALTH_METRICS_ENABLED),
 
             startup_logs: values.flag(DD_TRACE_STARTUP_LOGS),

@@ -185,6 +185,8 @@ settings! {
     DD_RUNTIME_METRICS_ENABLED => flag(false).otel(&["OTEL_METRICS_EXPORTER"]).otel_wins().products(&["runtime metrics"]),
     /// Whether these carry the runtime's id.
     DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED => flag(false).products(&["runtime metrics"]),
+    /// Experiments that take part, by name. `DD_RUNTIME_METRICS_ENABLED` sends metrics of the process as gauges.
+    DD_TRACE_EXPERIMENTAL_FEATURES_ENABLED => optional(Kind::List).products(&["runtime metrics"]),
     /// Whether the tracer sends metrics about itself.
     DD_TRACE_HEALTH_METRICS_ENABLED => flag(false).products(&["dogstatsd"]),
 

@@ -50,6 +50,8 @@ pub(crate) struct ChunkTexts {
     sampling: Sampling,
     partial: Option<f64>,
     late: Vec<LateTag>,
+    /// Keys of the local root's tags that are baggage.
+    baggage_keys: Vec<String>,
 }
 
 impl ChunkTexts {
@@ -59,6 +61,16 @@ impl ChunkTexts {
             .decision
             .as_ref()
             .is_some_and(|decision| decision.discard)
+    }
+
+    /// Whether the trace is kept.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.priority.is_none_or(|priority| priority > 0.0)
+    }
+
+    /// Whether a user or a rule rejected it, so that nothing else may keep it.
+    pub(crate) fn is_rejected_by_hand(&self) -> bool {
+        self.priority.is_some_and(|priority| priority < 0.0)
     }
 }
 
@@ -92,6 +104,9 @@ impl Assembler {
             sampling: Sampling::default(),
             partial: buffer.partial.then(|| buffer.span_count() as f64),
             late,
+            baggage_keys: baggage_tags(segment, &self.config)
+                .map(|(key, _)| format!("{BAGGAGE_PREFIX}{key}"))
+                .collect(),
         };
         if segment.trace_id.high() != 0 {
             let _ = write!(texts.trace_id_high, "{:016x}", segment.trace_id.high());
@@ -118,6 +133,7 @@ impl Assembler {
         };
         let mut span = FinishedSpan::default();
         self.fill(&mut span, root, segment, &texts.late);
+        add_baggage_tags(&mut span, segment, texts);
         segment.tracer.sampler.decide(&SamplingSubject {
             trace_id_low: segment.trace_id.low(),
             service: span.service,
@@ -136,18 +152,51 @@ impl Assembler {
         span: &mut FinishedSpan<'a>,
         emit: &mut dyn FnMut(&FinishedSpan<'a>),
     ) {
+        self.for_each_of(buffer, texts, span, &|_| true, emit);
+    }
+
+    /// The same for the spans that are wanted; the chunk's tags are on the first of these.
+    pub(crate) fn for_each_of<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+        wanted: &dyn Fn(&FinishedSpan<'a>) -> bool,
+        emit: &mut dyn FnMut(&FinishedSpan<'a>),
+    ) {
         let is_root = |record: &&Record| record.open.flags & flags::ROOT != 0;
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
         let mut is_first = true;
         for record in root.into_iter().chain(others) {
             self.fill(span, record, &buffer.segment, &texts.late);
+            if span.is_local_root {
+                add_baggage_tags(span, &buffer.segment, texts);
+            }
+            if !wanted(span) {
+                continue;
+            }
             if is_first {
                 self.add_chunk_tags(span, &buffer.segment, texts);
                 is_first = false;
             }
             emit(span);
         }
+    }
+
+    /// Makes the local root of a chunk, if it is there.
+    pub(crate) fn fill_root<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+    ) -> bool {
+        let root = records(buffer).find(|record| record.open.flags & flags::ROOT != 0);
+        if let Some(root) = root {
+            self.fill(span, root, &buffer.segment, &texts.late);
+            add_baggage_tags(span, &buffer.segment, texts);
+        }
+        root.is_some()
     }
 
     /// Makes a finished span of a record.
@@ -426,20 +475,57 @@ pub(crate) fn decide_early(segment: &Segment, config: &Config) -> Decision {
             env: config.env.as_deref().unwrap_or_default(),
             name,
             resource,
-            tags: &RootTags(tags),
+            tags: &RootTags {
+                tags,
+                segment,
+                config,
+            },
         })
     })
 }
 
 /// The local root's tags for a rule that looks at them, before the root is done.
-struct RootTags<'a>(Option<&'a Tags>);
+struct RootTags<'a> {
+    tags: Option<&'a Tags>,
+    segment: &'a Segment,
+    config: &'a Config,
+}
 
 impl TagLookup for RootTags<'_> {
     fn tag(&self, key: &str) -> Option<TagValue<'_>> {
-        match self.0?.get(key)? {
-            Value::Static(text) | Value::Text(text) => Some(TagValue::Text(text)),
-            Value::Number(number) => Some(TagValue::Number(number)),
-            Value::Absent => None,
+        match self.tags.and_then(|tags| tags.get(key)) {
+            Some(Value::Static(text) | Value::Text(text)) => Some(TagValue::Text(text)),
+            Some(Value::Number(number)) => Some(TagValue::Number(number)),
+            Some(Value::Absent) | None => {
+                let key = key.strip_prefix(BAGGAGE_PREFIX)?;
+                let mut tags = baggage_tags(self.segment, self.config);
+                let (_, value) = tags.find(|&(candidate, _)| candidate == key)?;
+                Some(TagValue::Text(value))
+            }
+        }
+    }
+}
+
+/// What begins the key of a tag that is baggage.
+const BAGGAGE_PREFIX: &str = "baggage.";
+
+/// The baggage that came with the trace, as far as the user wants it as tags of the local root. What was set later is none.
+fn baggage_tags<'a>(
+    segment: &'a Segment,
+    config: &'a Config,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let wanted = &config.baggage_tag_keys;
+    segment
+        .baggage()
+        .iter()
+        .filter(move |(key, _)| wanted.iter().any(|wanted| wanted == "*" || wanted == key))
+}
+
+fn add_baggage_tags<'a>(span: &mut FinishedSpan<'a>, segment: &'a Segment, texts: &'a ChunkTexts) {
+    for key in &texts.baggage_keys {
+        let value = segment.baggage().get(&key[BAGGAGE_PREFIX.len()..]);
+        if let Some(value) = value.filter(|_| span.meta(key).is_none()) {
+            span.meta.push((key, cut_text(value)));
         }
     }
 }

@@ -112,6 +112,11 @@ impl Sampler {
         self.rules.needs_tags()
     }
 
+    /// Whether there are any rules: if not, only service and environment count.
+    pub fn has_rules(&self) -> bool {
+        !self.rules.rules().is_empty()
+    }
+
     /// Decides. Takes no lock and allocates nothing; without rules it is two look-ups and a multiplication (20 to 50 ns).
     pub fn decide(&self, subject: &SamplingSubject<'_>) -> Decision {
         self.decide_at(subject, || self.started.elapsed())

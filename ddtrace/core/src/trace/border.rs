@@ -13,12 +13,12 @@ use super::segment::Segment;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
-    Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags, Propagator,
-    SpanContext,
+    Baggage, Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
+    Propagator,
 };
 use crate::sampling::SamplingPriority;
 
-/// Reads the context that a request or message brings. Empty if there is none, or no tracer.
+/// Reads the context and the baggage that a request or message brings. Empty if there is none, or no tracer.
 ///
 /// Never fails: what is wrong in the headers is left out, see [`propagation`](crate::propagation).
 pub fn extract(carrier: &dyn Carrier) -> Extracted {
@@ -28,26 +28,55 @@ pub fn extract(carrier: &dyn Carrier) -> Extracted {
         .unwrap_or_default()
 }
 
-/// Writes the active span's context into a request or message. Writes nothing if no span is active.
-///
-/// Decides whether the trace is kept, if that is still open: the decision goes along and stays.
-pub fn inject(carrier: &mut dyn CarrierMut) {
-    let place = local::with(|local| {
-        let top = local.stack.last()?;
-        let (id, is_context) = (top.id, top.flags & flags::CONTEXT != 0);
-        Some((Arc::clone(local.segment()?), id, is_context))
-    });
-    if let Some((segment, id, is_context)) = place.flatten() {
-        let is_remote = is_context && segment.root_id() == 0;
-        let propagator = &segment.tracer.propagator;
-        inject_place(&segment, id, is_remote, propagator, carrier);
+/// The same for an integration, by its name in lower case: if the user has listed it in `DD_TRACE_PROPAGATION_AS_SPAN_LINKS`,
+/// the trace that the carrier names comes back as a link, and is not continued.
+pub fn extract_for(integration: &str, carrier: &dyn Carrier) -> Extracted {
+    let tracer = local::with_current(|local| local.tracer().map(Arc::clone)).flatten();
+    let Some(tracer) = tracer else {
+        return Extracted::default();
+    };
+    let extracted = tracer.propagator.extract(carrier);
+    let linked = &tracer.config().propagation_as_span_links;
+    if linked
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(integration))
+        && extracted.context.is_some()
+    {
+        extracted.restarted()
+    } else {
+        extracted
     }
 }
 
-/// Writes a carried context into a request or message.
+/// Writes the active span's context and baggage into a request or message.
+///
+/// If no span is active, only baggage is written: that of an attached [`Context`], if there is any. If a span is, and it is
+/// still open whether the trace is kept, that is decided now: the decision goes along and stays.
+pub fn inject(carrier: &mut dyn CarrierMut) {
+    let place = local::with(|local| match (local.stack.last(), local.segment()) {
+        (Some(top), Some(segment)) => {
+            let is_context = top.flags & flags::CONTEXT != 0;
+            let segment = Arc::clone(segment);
+            Ok((segment, top.id, is_context, local.active_baggage()))
+        }
+        _ => Err(local.ambient.clone()),
+    });
+    match place {
+        Some(Ok((segment, id, is_context, baggage))) => {
+            let is_remote = is_context && segment.root_id() == 0;
+            let propagator = &segment.tracer.propagator;
+            inject_place(&segment, id, is_remote, &baggage, propagator, carrier);
+        }
+        Some(Err(baggage)) => inject_baggage(&baggage, carrier),
+        None => {}
+    }
+}
+
+/// Writes a carried context and its baggage into a request or message.
 pub fn inject_context(context: &Context, carrier: &mut dyn CarrierMut) {
-    if let Some(place) = context.place() {
-        inject_context_with(context, &place.segment.tracer.propagator, carrier);
+    match context.place() {
+        Some(place) => inject_context_with(context, &place.segment.tracer.propagator, carrier),
+        None => inject_baggage(&context.baggage(), carrier),
     }
 }
 
@@ -59,17 +88,44 @@ pub fn inject_context_with(
 ) {
     if let Some(place) = context.place() {
         let is_remote = place.segment.root_id() == 0;
-        inject_place(&place.segment, place.span, is_remote, propagator, carrier);
+        let baggage = context.baggage();
+        inject_place(
+            &place.segment,
+            place.span,
+            is_remote,
+            &baggage,
+            propagator,
+            carrier,
+        );
     }
 }
 
-/// Passes a context on that came in, without a span of this process in between. Writes nothing without a tracer.
-pub fn inject_remote(context: &SpanContext, carrier: &mut dyn CarrierMut) {
-    let tracer = local::with_current(|local| local.tracer().map(Arc::clone)).flatten();
-    if let Some(tracer) = tracer {
-        tracer
-            .propagator
-            .inject(&InjectContext::remote(context), carrier);
+/// Passes on what came in, without a span of this process in between. Writes nothing without a tracer.
+pub fn inject_extracted(extracted: &Extracted, carrier: &mut dyn CarrierMut) {
+    let Some(context) = &extracted.context else {
+        return inject_baggage(&extracted.baggage, carrier);
+    };
+    if let Some(tracer) = local::with_current(|local| local.tracer().map(Arc::clone)).flatten() {
+        let context = InjectContext {
+            baggage: Some(&extracted.baggage),
+            ..InjectContext::remote(context)
+        };
+        tracer.propagator.inject(&context, carrier);
+    }
+}
+
+/// Writes what needs no trace.
+fn inject_baggage(baggage: &Baggage, carrier: &mut dyn CarrierMut) {
+    if baggage.is_empty() {
+        return;
+    }
+    if let Some(tracer) = local::with_current(|local| local.tracer().map(Arc::clone)).flatten() {
+        let tags = PropagationTags::default();
+        let context = InjectContext {
+            baggage: Some(baggage),
+            ..InjectContext::new(TraceId::default(), SpanId::default(), &tags)
+        };
+        tracer.propagator.inject(&context, carrier);
     }
 }
 
@@ -78,6 +134,7 @@ fn inject_place(
     segment: &Arc<Segment>,
     id: u64,
     is_remote: bool,
+    baggage: &Baggage,
     propagator: &Propagator,
     carrier: &mut dyn CarrierMut,
 ) {
@@ -108,6 +165,7 @@ fn inject_place(
         is_remote,
         last_parent_id: remote.and_then(|remote| remote.last_parent_id.as_deref()),
         propagation_error: remote.and_then(|remote| remote.propagation_error.as_ref()),
+        baggage: Some(baggage),
         ..InjectContext::new(segment.trace_id, SpanId::new(id), tags)
     };
     if let Some(error) = propagator.inject(&context, carrier) {

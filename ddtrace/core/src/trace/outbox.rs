@@ -37,14 +37,14 @@ struct Slot {
 impl Slot {
     /// Whether a chunk of this weight may wait here; counts it if so.
     ///
-    /// Where threads are many the share of each is small: a chunk that is larger is taken by an empty queue all the same, and
-    /// counted as half a share, so that it does not keep the next ones out.
+    /// Where threads are many the share of each is small: a chunk that is larger is taken all the same while less than half of
+    /// the share is in use, and counted as half a share, so that it neither is kept out by small ones nor keeps those out.
     fn admits(&mut self, weight: usize, limit: usize) -> bool {
         if self.bytes + weight <= limit {
             self.bytes += weight;
             return true;
         }
-        let is_admitted = self.done.is_empty() && weight <= FIRST_LIMIT;
+        let is_admitted = self.bytes < limit / 2 && weight <= FIRST_LIMIT;
         if is_admitted {
             self.bytes += weight.min(limit / 2);
         }
@@ -189,5 +189,29 @@ impl Outbox {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_beyond_the_share_is_taken_while_less_than_half_of_it_is_in_use() {
+        const SHARE: usize = 64 << 10;
+        // What comes one after the other into a slot, and whether it is taken.
+        let cases: [&[(usize, bool)]; 5] = [
+            &[(SHARE, true), (1, false)],
+            &[(1 << 10, true), (5 * SHARE, true), (20 << 10, true)],
+            &[(SHARE / 2, true), (SHARE, false), (SHARE / 2, true)],
+            &[(FIRST_LIMIT, true), (FIRST_LIMIT, false)],
+            &[(FIRST_LIMIT + 1, false), (1, true)],
+        ];
+        for case in cases {
+            let mut slot = Slot::default();
+            for &(weight, is_taken) in case {
+                assert_eq!(slot.admits(weight, SHARE), is_taken, "{weight} of {case:?}");
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! still be written the count is at least one, because the base of every visit is counted. How the last one is found is
 //! told in [`visits`](super::visits).
 
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::TraceId;
@@ -18,7 +18,7 @@ use super::site::Site;
 use super::tags::Tags;
 use super::tracer::TracerCore;
 use super::visits::{Closed, Visits};
-use crate::propagation::SpanContext;
+use crate::propagation::{Baggage, SpanContext};
 use crate::sampling::{Decision, SamplingMechanism, SamplingPriority};
 
 /// No decision yet; not a priority that [`SamplingPriority`] would be sent as.
@@ -44,6 +44,8 @@ pub(crate) struct Segment {
     /// The root's tags as far as others need them before it is done: set if a rule looks at them, or its fields changed.
     root: Mutex<Option<Box<Tags>>>,
     late: Mutex<Vec<LateTag>>,
+    /// Whether any span holds baggage of its own.
+    own_baggage: AtomicBool,
 }
 
 /// How the priority came about.
@@ -109,6 +111,7 @@ impl Segment {
             sampling: Mutex::default(),
             root: Mutex::default(),
             late: Mutex::default(),
+            own_baggage: AtomicBool::new(false),
         }
     }
 
@@ -127,6 +130,7 @@ impl Segment {
         sampling.manual = None;
         *lock_mut(&mut self.root) = None;
         lock_mut(&mut self.late).clear();
+        *self.own_baggage.get_mut() = false;
     }
 
     /// Continues a trace that began elsewhere, with the decision that was made there.
@@ -135,6 +139,23 @@ impl Segment {
             *self.priority.get_mut() = priority.get();
         }
         self.remote = Some(remote);
+    }
+
+    /// The baggage that the trace came with.
+    pub(crate) fn baggage(&self) -> &Baggage {
+        const NONE: &Baggage = &Baggage::new();
+        self.remote.as_ref().map_or(NONE, |remote| &remote.baggage)
+    }
+
+    /// Whether any span of it holds baggage of its own.
+    #[inline]
+    pub(crate) fn has_own_baggage(&self) -> bool {
+        self.own_baggage.load(Ordering::Relaxed)
+    }
+
+    /// Says that a span is given baggage of its own.
+    pub(crate) fn note_own_baggage(&self) {
+        self.own_baggage.store(true, Ordering::Relaxed);
     }
 
     /// The local root's span id; 0 before it began.

@@ -13,6 +13,7 @@ use super::outbox::Outbox;
 use super::segment::{Buffer, Segment};
 use crate::config::Config;
 use crate::export::TraceFilter;
+use crate::export::stats::Stats;
 use crate::propagation::{Propagator, Style, StyleName};
 use crate::sampling::{RuleSet, Sampler};
 
@@ -87,6 +88,8 @@ pub(crate) struct TracerCore {
     /// `runtime-id`: this process, newly made after a fork.
     pub(crate) runtime_id: String,
     pub(crate) counters: Counters,
+    /// Only the worker looks at it.
+    pub(crate) stats: Stats,
 }
 
 /// How a thread tells the worker that there is much to do.
@@ -129,6 +132,7 @@ impl TracerCore {
             filters,
             runtime_id: new_runtime_id(),
             counters: Counters::default(),
+            stats: Stats::default(),
             trace_id_128_bit: config.trace_id_128_bit,
             config: ArcSwap::new(config),
         }
@@ -224,8 +228,8 @@ fn propagator(config: &Config) -> Propagator {
             .iter()
             .filter_map(|name| match Style::from_name(name) {
                 StyleName::Known(style) => Some(style),
-                // `none` is no style, and what this version lacks was left out by design; wrong names are the configuration's problem.
-                StyleName::None | StyleName::Later | StyleName::Unknown => None,
+                // `none` is no style, and wrong names are the configuration's problem.
+                StyleName::None | StyleName::Unknown => None,
             });
         known.collect()
     };
@@ -236,6 +240,8 @@ fn propagator(config: &Config) -> Propagator {
     .with_max_tags_length(config.x_datadog_tags_max_length)
     .with_extract_first(config.propagation_extract_first)
     .with_128_bit_ids(config.trace_id_128_bit)
+    .with_behavior(config.propagation_behavior)
+    .with_old_baggage(config.http_baggage_enabled)
 }
 
 /// A random UUID, version 4, as text.

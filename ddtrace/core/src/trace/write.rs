@@ -86,12 +86,14 @@ impl<'a> Pen<'a> {
 
     pub(crate) fn set_name(&mut self, name: &str) {
         self.tags().rare().name = Some(name.into());
-        self.publish_root();
+        if self.segment.tracer.sampler.has_rules() {
+            self.publish_root();
+        }
     }
 
     pub(crate) fn set_resource(&mut self, resource: &str) {
         self.tags().rare().resource = Some(resource.into());
-        self.publish_root();
+        self.publish_if_sampled_by_tags();
     }
 
     pub(crate) fn set_type(&mut self, span_type: &str) {

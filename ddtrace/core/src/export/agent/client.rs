@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::Connection;
+use super::connection::{Connection, Dial};
 use super::error::SendError;
 use crate::config::AgentUrl;
 
@@ -31,6 +31,8 @@ pub struct AgentClient {
     headers: HeaderMap,
     /// The connection that the last request left behind.
     idle: Mutex<Option<Connection>>,
+    /// For peers that are not reached as agents are.
+    dialer: Option<Box<dyn Dial>>,
 }
 
 /// An agent's answer.
@@ -67,6 +69,21 @@ impl AgentClient {
             timeout,
             headers,
             idle: Mutex::new(None),
+            dialer: None,
+        }
+    }
+
+    /// The same for a peer that is reached in another way.
+    #[cfg(feature = "agentless")]
+    pub(in crate::export) fn with_dialer(
+        url: AgentUrl,
+        timeout: Duration,
+        headers: HeaderMap,
+        dialer: Box<dyn Dial>,
+    ) -> AgentClient {
+        AgentClient {
+            dialer: Some(dialer),
+            ..AgentClient::new(url, timeout, headers)
         }
     }
 
@@ -177,7 +194,10 @@ impl AgentClient {
                 Err(error) => return Err(error),
             }
         }
-        let mut connection = Connection::dial(&self.url).await?;
+        let mut connection = match &self.dialer {
+            Some(dialer) => dialer.dial(&self.url).await?,
+            None => Connection::dial(&self.url).await?,
+        };
         let response = connection.send(request).await?;
         Ok((response, connection))
     }

@@ -1,5 +1,6 @@
 //! One connection to the agent: dialling, and the adapter between tokio's streams and hyper.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,8 +21,18 @@ use crate::config::AgentUrl;
 /// The largest head of an answer. An agent's are a few hundred bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
+/// A connection that is being made.
+pub(in crate::export) type Dialing<'a> =
+    Pin<Box<dyn Future<Output = Result<Connection, SendError>> + Send + 'a>>;
+
+/// Makes connections in a way of its own, for peers that are no agents.
+pub(in crate::export) trait Dial: Send + Sync {
+    /// Connects to the address.
+    fn dial<'a>(&'a self, url: &'a AgentUrl) -> Dialing<'a>;
+}
+
 /// A connection on which one request at a time can be sent.
-pub(super) struct Connection {
+pub(in crate::export) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// Drives the connection; ends with it.
     driver: JoinHandle<()>,
@@ -60,7 +71,8 @@ impl Connection {
         }
     }
 
-    async fn over<S>(stream: S) -> Result<Connection, SendError>
+    /// A connection over a stream that is open.
+    pub(in crate::export) async fn over<S>(stream: S) -> Result<Connection, SendError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -14,7 +14,7 @@
 //! grows. `client_tests.rs` and `sender_tests.rs` have one test per sort of bad weather.
 //!
 //! Everything runs on the caller's tokio runtime (the worker's, which is current-thread). Nothing
-//! uses a proxy, and nothing speaks TLS: agents don't.
+//! here uses a proxy, and nothing speaks TLS: agents don't. Intakes do, and bring a [`Dial`] of their own.
 
 mod client;
 mod connection;
@@ -28,6 +28,11 @@ mod retry;
 mod sender;
 
 pub use client::{AgentClient, MAX_BODY, Response};
+#[cfg_attr(
+    not(feature = "agentless"),
+    allow(unused_imports, reason = "agents are dialled without them")
+)]
+pub(in crate::export) use connection::{Connection, Dial, Dialing};
 pub use container::ContainerIdentity;
 pub use deadline::{Deadline, DeadlineSetter, deadline};
 pub use error::SendError;

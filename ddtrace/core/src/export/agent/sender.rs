@@ -14,6 +14,7 @@ use super::rates;
 use super::retry::RetryPolicy;
 use crate::config::ApiVersion;
 use crate::diagnostics;
+use crate::health_metrics::counters::{self, Counter};
 
 const TRACE_COUNT: HeaderName = HeaderName::from_static("x-datadog-trace-count");
 const COMPUTED_TOP_LEVEL: HeaderName = HeaderName::from_static("datadog-client-computed-top-level");
@@ -134,6 +135,12 @@ impl TraceSender {
                 }
             }
         };
+        let (traces, bytes) = match &outcome {
+            Outcome::Accepted(_) => (Counter::HttpSentTraces, Counter::HttpSentBytes),
+            _ => (Counter::HttpDroppedTraces, Counter::HttpDroppedBytes),
+        };
+        counters::add(traces, payload.chunks as u64);
+        counters::add(bytes, payload.body.len() as u64);
         let (chunks, url) = (payload.chunks, self.client.url());
         match &outcome {
             Outcome::Accepted(_) => {}
@@ -173,7 +180,12 @@ impl TraceSender {
         };
         let headers = self.headers(payload);
         let sent = self.client.post(path, headers, payload.body.clone()).await;
+        counters::add(Counter::HttpRequests, 1);
+        if sent.is_err() {
+            counters::add(Counter::HttpErrors, 1);
+        }
         let response = sent.map_err(SendFailure::NoAnswer)?;
+        counters::answered(response.status.as_u16());
         match response.status {
             status if status.is_success() => Ok(Outcome::Accepted(self.learn(&response))),
             StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 
+mod baggage;
 mod border;
 mod detached;
 mod sync;
