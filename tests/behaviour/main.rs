@@ -3,6 +3,7 @@
 mod bad_weather;
 mod dependencies;
 mod disabled;
+mod dogstatsd;
 mod program;
 mod python;
 mod registry;
@@ -10,4 +11,6 @@ mod sending;
 mod shop;
 mod soak;
 mod sqlx_postgres;
+mod statistics;
+mod telemetry;
 mod test_agent;

@@ -9,14 +9,20 @@
 
 pub mod config;
 pub mod diagnostics;
+pub mod dogstatsd;
 pub mod events;
 pub mod export;
+mod health_metrics;
 pub mod http;
 pub mod instrument;
+pub mod process_tags;
 pub mod propagation;
+pub mod remote_config;
+pub mod runtime_metrics;
 pub mod sampling;
 pub mod sql;
 mod stack_text;
+pub mod telemetry;
 pub mod test_support;
 mod text;
 pub mod trace;

@@ -14,9 +14,12 @@
 //! is done by the worker, except at the border to other processes: extracting and injecting contexts.
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
-//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write` · `context`, `guard`, `span` · `future`, `border`.
+//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `guard`, `span` ·
+//! `future`, `border`, `builder`.
 
+mod baggage;
 mod border;
+mod builder;
 pub(crate) mod clock;
 mod context;
 mod failure;
@@ -36,8 +39,13 @@ pub(crate) mod tracer;
 mod visits;
 pub(crate) mod write;
 
-pub use border::{active_ids, extract, inject, inject_context};
-pub(crate) use border::{current_config, traceparent};
+pub use baggage::baggage;
+pub(crate) use border::traceparent;
+pub use border::{
+    active_ids, current_config, extract, extract_for, inject, inject_context, inject_context_with,
+    inject_extracted,
+};
+pub use builder::SpanBuilder;
 pub use context::{Attached, Context};
 #[doc(hidden)]
 pub use failure::Failure;

@@ -22,6 +22,7 @@ mod collector;
 mod counts;
 mod keep_rate;
 mod options;
+mod stats;
 pub mod task;
 mod writer;
 
@@ -37,6 +38,7 @@ pub use counts::{Counts, counts};
 pub use options::Builder;
 
 use crate::diagnostics;
+use crate::dogstatsd::{self, Client};
 use crate::export::agent::DeadlineSetter;
 use crate::trace::tracer::{self, TracerCore};
 use options::Options;
@@ -59,7 +61,15 @@ enum Command {
 }
 
 /// What core itself runs on every worker.
-const TASKS: &[Task] = &[];
+const TASKS: &[Task] = &[
+    crate::telemetry::TASK,
+    stats::TASK,
+    crate::remote_config::TASK,
+    Task::new("runtime metrics", crate::runtime_metrics::start),
+    Task::new("health metrics", crate::health_metrics::start),
+    // After those that hand metrics to it when they end.
+    Task::new("dogstatsd", dogstatsd::start),
+];
 
 /// A tracer with its worker.
 struct Running {
@@ -155,6 +165,9 @@ fn init(options: Options) -> Guard {
     task::forget_added();
     diagnostics::configure(options.config.log_settings());
     options.config.report_problems();
+    if options.config.runtime_metrics {
+        crate::runtime_metrics::watch_current();
+    }
     crate::trace::panic::install_hook();
     watch_forks();
     let Some(running) = start(Arc::new(options), "init") else {
@@ -176,12 +189,14 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
     let wake = Arc::new(Notify::new());
     let waker = Arc::clone(&wake);
     let config = Arc::clone(&options.config);
+    dogstatsd::install(Some(Client::new(&config)));
     let core = TracerCore::new(
         config,
         options.filters.clone(),
         Box::new(move || waker.notify_one()),
     );
     let tracer = Arc::new(core);
+    crate::telemetry::prepare(&options.config, &tracer.runtime_id, tracer.forks);
     let (commands, received) = unbounded_channel();
     let (deadline_setter, deadline) = crate::export::agent::deadline();
     let running = Arc::new(Running {
@@ -231,6 +246,7 @@ fn stop(timeout: Duration) -> bool {
     let (done, is_done) = sync_channel(1);
     let stopped = running.commands.send(Command::Stop(done)).is_ok() && wait(&is_done, deadline);
     tracer::install(None);
+    dogstatsd::install(None);
     RUNNING.store(None);
     stopped
 }
