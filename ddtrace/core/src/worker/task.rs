@@ -17,7 +17,7 @@
 //!             match context.turn(due).await {
 //!                 Turn::Due => due = context.now() + Duration::from_secs(10),
 //!                 Turn::Flush(_done) => {} // `flush()` returns when every task has dropped this
-//!                 Turn::Stop => return,
+//!                 _ => return, // Turn::Stop
 //!             }
 //!             // do what is to be done: never block, the thread is shared
 //!         }
