@@ -88,6 +88,9 @@ struct AgentArgs {
     /// Read the page's files from this folder instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     assets: Option<PathBuf>,
+    /// Keep test sessions in this folder, and answer from its files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -379,6 +382,7 @@ async fn serve(arguments: AgentArgs) -> u8 {
         hide: arguments.hide,
         keep_all: arguments.keep_all,
         assets: arguments.assets,
+        data: arguments.data,
         policy: Policy {
             private: arguments.private || remote,
             allow_host: arguments.allow_host,
