@@ -118,7 +118,8 @@ impl Shared {
         &self.0.rates
     }
 
-    pub(crate) fn history(&self) -> &History {
+    /// Test sessions.
+    pub fn history(&self) -> &History {
         &self.0.history
     }
 

@@ -136,6 +136,18 @@ pub struct RunArgs {
 /// Options of `test`, `nextest` and `bench`; cargo's arguments follow.
 #[derive(Debug, Args)]
 pub struct TestArgs {
+    /// Be the backend as well: find and retry flaky tests, keep a history, without any account
+    #[arg(long)]
+    pub local: bool,
+    /// Where --local keeps the history, instead of a folder of this checkout in the user's state directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Leave the page of --local open until Ctrl-C
+    #[arg(long)]
+    pub stay: bool,
+    /// TCP port of --local
+    #[arg(long)]
+    pub port: Option<u16>,
     /// Run every test in a process of its own
     #[arg(long)]
     pub isolate: bool,

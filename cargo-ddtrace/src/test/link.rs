@@ -146,7 +146,7 @@ impl Link {
         };
         link.send(&ToCoordinator::Hello(hello));
         link.flush();
-        match link.answer(ANSWER)? {
+        match link.answer(PLAN)? {
             ToRunner::Welcome(welcome) => Some((link, welcome)),
             _ => None,
         }

@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
-pub(crate) use library::Library;
+pub(crate) use library::{Library, Overlay};
 use server::converse;
 use targets::Targets;
 

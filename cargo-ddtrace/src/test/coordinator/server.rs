@@ -54,7 +54,8 @@ pub(super) async fn converse(coordinator: &Coordinator, stream: UnixStream) {
         let Ok(message) = serde_json::from_slice(&line) else {
             break;
         };
-        if let ToCoordinator::End { .. } = message {
+        if let ToCoordinator::End { interrupted } = message {
+            coordinator.count(|counts| counts.interrupted |= interrupted);
             break;
         }
         let Some(answer) = conversation.answer(message).await else {
@@ -181,7 +182,7 @@ impl Conversation<'_> {
         });
         self.coordinator
             .library
-            .report(attempt, &test.decision, Some(&verdict));
+            .report(&attempt, &test.decision, Some(&verdict));
     }
 
     fn attempt(
@@ -241,7 +242,7 @@ impl Conversation<'_> {
         let answer = match next {
             selection::Next::Again { reason, number, of } => {
                 test.next = Some((reason, number));
-                coordinator.library.report(attempt, &test.decision, None);
+                coordinator.library.report(&attempt, &test.decision, None);
                 Next::Again {
                     number,
                     of,
@@ -253,7 +254,7 @@ impl Conversation<'_> {
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
                 coordinator
                     .library
-                    .report(attempt, &test.decision, Some(&verdict));
+                    .report(&attempt, &test.decision, Some(&verdict));
                 Next::Done(Verdict {
                     outcome: match verdict.status {
                         Status::Pass => Outcome::Passed,
@@ -314,7 +315,7 @@ impl Conversation<'_> {
                 .count(|counts| counts.settle(&verdict, false));
             self.coordinator
                 .library
-                .report(attempt, &test.decision, Some(&verdict));
+                .report(&attempt, &test.decision, Some(&verdict));
         }
     }
 }
