@@ -15,7 +15,7 @@ use super::connection::{Connection, Dial};
 use super::error::SendError;
 use crate::config::AgentUrl;
 
-/// The most of an answer's body that is read.
+/// The most of an answer's body that is read, unless [`AgentClient::with_max_body`] says otherwise.
 pub const MAX_BODY: usize = 1 << 20;
 
 /// An HTTP client for one agent.
@@ -31,6 +31,8 @@ pub struct AgentClient {
     headers: HeaderMap,
     /// The connection that the last request left behind.
     idle: Mutex<Option<Connection>>,
+    /// The most of an answer's body that is read.
+    max_body: usize,
     /// For peers that are not reached as agents are.
     dialer: Option<Box<dyn Dial>>,
 }
@@ -43,7 +45,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, at most [`MAX_BODY`] of it.
+    /// The body, at most [`MAX_BODY`] of it unless the client was told otherwise.
     pub body: Bytes,
     /// Whether that is the whole body. The head decides what became of a request, so a body that
     /// breaks off, is too long or too late is no error: what was sent has arrived.
@@ -69,8 +71,14 @@ impl AgentClient {
             timeout,
             headers,
             idle: Mutex::new(None),
+            max_body: MAX_BODY,
             dialer: None,
         }
+    }
+
+    /// Reads more of an answer, or less. The whole body is held in memory.
+    pub fn with_max_body(self, max_body: usize) -> AgentClient {
+        AgentClient { max_body, ..self }
     }
 
     /// The same for a peer that is reached in another way.
@@ -125,7 +133,7 @@ impl AgentClient {
             }
         };
         let (head, incoming) = response.into_parts();
-        let (body, is_complete) = read(incoming, deadline).await;
+        let (body, is_complete) = read(incoming, deadline, self.max_body).await;
         if is_complete && !connection.is_closed() {
             self.idle().replace(connection);
         }
@@ -219,7 +227,7 @@ fn host(url: &AgentUrl) -> HeaderValue {
 }
 
 /// Reads a body up to the limit and the deadline, and says whether it is whole.
-async fn read(mut incoming: Incoming, deadline: Instant) -> (Bytes, bool) {
+async fn read(mut incoming: Incoming, deadline: Instant, limit: usize) -> (Bytes, bool) {
     let mut body = BytesMut::new();
     loop {
         let frame = match timeout_at(deadline, incoming.frame()).await {
@@ -231,7 +239,7 @@ async fn read(mut incoming: Incoming, deadline: Instant) -> (Bytes, bool) {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        let room = MAX_BODY - body.len();
+        let room = limit - body.len();
         body.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
             return (body.freeze(), false);

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::proxy::Proxy;
 use super::tls::TlsDialer;
 use crate::config::{AgentUrl, Config, Secret};
-use crate::export::agent::{AgentClient, Response, SendError};
+use crate::export::agent::{AgentClient, MAX_BODY, Response, SendError};
 
 const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
 
@@ -52,6 +52,7 @@ impl IntakeClient {
             api_key: None,
             proxy: None,
             timeout: TIMEOUT,
+            max_body: MAX_BODY,
             headers: HeaderMap::new(),
             root: None,
         }
@@ -85,6 +86,7 @@ pub struct IntakeBuilder {
     api_key: Option<Secret>,
     proxy: Option<Secret>,
     timeout: Duration,
+    max_body: usize,
     headers: HeaderMap,
     root: Option<Vec<u8>>,
 }
@@ -125,6 +127,12 @@ impl IntakeBuilder {
         self
     }
 
+    /// Reads this much of an answer's body; [`MAX_BODY`] unless set.
+    pub fn max_body(mut self, max_body: usize) -> Self {
+        self.max_body = max_body;
+        self
+    }
+
     /// Sends these headers with every request.
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
@@ -161,12 +169,9 @@ impl IntakeBuilder {
             None => None,
         };
         let dialer = TlsDialer::new(proxy, self.root)?;
-        Ok(IntakeClient(AgentClient::with_dialer(
-            url,
-            self.timeout,
-            headers,
-            Box::new(dialer),
-        )))
+        let dialer = Box::new(dialer);
+        let client = AgentClient::with_dialer(url, self.timeout, headers, dialer);
+        Ok(IntakeClient(client.with_max_body(self.max_body)))
     }
 }
 
