@@ -16,6 +16,15 @@
 //! beyond its budget: a backend that is down, slow or lying costs a bounded time, and never a test.
 
 pub mod backend;
+pub mod ci;
+mod codeowners;
 pub mod coverage;
+pub mod git;
 pub mod model;
+mod options;
+mod random;
 pub mod selection;
+pub mod telemetry;
+
+pub use codeowners::CodeOwners;
+pub use options::Options;
