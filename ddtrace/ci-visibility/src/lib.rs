@@ -20,11 +20,20 @@ pub mod ci;
 mod codeowners;
 pub mod coverage;
 pub mod git;
+mod manifest;
+#[cfg(test)]
+mod mock;
 pub mod model;
 mod options;
+pub mod payload;
+mod payload_files;
 mod random;
 pub mod selection;
+pub mod session;
 pub mod telemetry;
+pub mod transport;
+mod writer;
 
 pub use codeowners::CodeOwners;
 pub use options::Options;
+pub use session::Session;

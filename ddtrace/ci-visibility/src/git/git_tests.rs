@@ -13,7 +13,7 @@ use crate::model::tags::*;
 use crate::telemetry::Metrics;
 
 /// Runs git as a user would, with a fixed identity, and returns what it prints.
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args([
             "-c",
@@ -36,7 +36,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn commit(folder: &Path, message: &str) -> String {
+pub(crate) fn commit(folder: &Path, message: &str) -> String {
     std::fs::write(folder.join("file.txt"), message).expect("written");
     git(folder, &["add", "."]);
     git(folder, &["commit", "-q", "-m", message]);
@@ -44,7 +44,7 @@ fn commit(folder: &Path, message: &str) -> String {
 }
 
 /// A repository with this many commits.
-fn repository(commits: usize) -> tempfile::TempDir {
+pub(crate) fn repository(commits: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     git(folder.path(), &["init", "-q"]);
     for number in 0..commits {

@@ -57,4 +57,4 @@ pub fn is_sha(text: &str) -> bool {
 }
 
 #[cfg(all(test, unix))]
-mod git_tests;
+pub(crate) mod git_tests;
