@@ -14,7 +14,7 @@
 //! is done by the worker, except at the border to other processes: extracting and injecting contexts.
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
-//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write` · `context`, `guard`, `span` · `future`, `border`.
+//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write` · `context`, `guard`, `span` · `future`, `border`, `shared`.
 
 mod border;
 pub(crate) mod clock;
@@ -29,6 +29,7 @@ pub(crate) mod outbox;
 pub(crate) mod panic;
 pub(crate) mod segment;
 pub(crate) mod service;
+mod shared;
 mod site;
 mod span;
 mod tags;
@@ -53,6 +54,7 @@ pub use guard::{
     enter_child_of, enter_if, enter_off, enter_root,
 };
 pub use id::{SpanContextId, SpanId, TraceId};
+pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};
 pub use tags::{EventValue, SpanEvent, SpanLink, Tag, TagValue, Value};

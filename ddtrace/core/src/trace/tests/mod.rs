@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 mod border;
 mod detached;
+mod shared;
 mod sync;
 
 use super::*;
