@@ -51,12 +51,13 @@ extern crate self as ddtrace;
 pub mod error;
 
 pub use ddtrace_core::export::{SpanData, TraceFilter};
+pub use ddtrace_core::propagation::Baggage;
 pub use ddtrace_core::test_support;
 pub use ddtrace_core::trace::{
     Attached, Context, CurrentSpan, Entered, EventValue, InContext, Instrumented,
     InstrumentedStream, Span, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind, SpanLink,
-    SpanRef, Tag, TagValue, TraceId, Value, active_ids, carry, carry_fn, current_root_span,
-    current_span, extract, inject, inject_context, instrument,
+    SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
+    current_root_span, current_span, extract, inject, inject_context, instrument,
 };
 pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.

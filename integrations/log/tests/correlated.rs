@@ -79,7 +79,7 @@ fn records_have_the_fields_behind_their_own() {
     let inside = &logged(Level::Info)[0];
     assert_eq!(inside["dd.trace_id"], trace_id.to_string());
     assert_eq!(inside["dd.span_id"], guard.span_id().get().to_string());
-    assert_eq!(logged(Level::Debug), [pairs(&[]); 0]);
+    assert!(logged(Level::Debug).is_empty());
 }
 
 #[test]

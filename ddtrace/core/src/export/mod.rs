@@ -5,6 +5,7 @@
 //! ```
 
 pub mod agent;
+mod agent_filters;
 #[cfg(feature = "agentless")]
 pub mod agentless;
 mod assemble;
@@ -14,6 +15,8 @@ mod json_lines;
 mod msgpack;
 mod payload;
 pub(crate) mod pipeline;
+pub(crate) mod stats;
+mod unsampled;
 mod v04;
 mod v05;
 
@@ -23,5 +26,7 @@ pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub use payload::{Format, Payload, PayloadBuilder};
 pub use pipeline::TraceFilter;
 
+#[cfg(test)]
+mod pipeline_tests;
 #[cfg(test)]
 mod properties;

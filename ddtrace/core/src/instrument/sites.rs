@@ -69,8 +69,37 @@ pub fn keep_site(site: Site) -> Option<&'static Site> {
     Some(site)
 }
 
+/// A site that is put into the list as the attributes do it. A `linkme` that called its section otherwise would leave every
+/// annotated function out of the list, and only this one's absence would tell.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = "linkme_DDTRACE_SITES")]
+static SENTINEL: Site = Site::new(
+    "ddtrace.sentinel",
+    "sentinel",
+    module_path!(),
+    file!(),
+    line!(),
+);
+
+/// Whether what attributes write into the link section arrives in the list.
+fn attributes_are_listed() -> bool {
+    #[cfg(target_os = "linux")]
+    return DDTRACE_SITES
+        .iter()
+        .any(|site| std::ptr::eq(site, &SENTINEL));
+    #[cfg(not(target_os = "linux"))]
+    true
+}
+
 /// Switches spans on everywhere.
 pub(crate) fn switch_on() {
+    if !attributes_are_listed() {
+        crate::diagnostics::error(format_args!(
+            "annotated functions are not listed in this program and make no spans: the linked version of the crate linkme \
+             names its section otherwise than ddtrace expects"
+        ));
+    }
     DDTRACE_SITES.iter().for_each(Site::switch_on);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     made.are_on = true;
@@ -83,4 +112,18 @@ pub(crate) fn switch_off() {
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     made.are_on = false;
     made.sites.iter().for_each(|site| site.switch_off());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_attributes_write_into_the_section_is_listed_once() {
+        assert!(attributes_are_listed());
+        let sentinels = DDTRACE_SITES
+            .iter()
+            .filter(|site| site.name() == "ddtrace.sentinel");
+        assert_eq!(sentinels.count(), usize::from(cfg!(target_os = "linux")));
+    }
 }

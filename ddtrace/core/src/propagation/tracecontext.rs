@@ -51,15 +51,15 @@ pub(super) fn extract(carrier: &dyn Carrier, with_tags: bool) -> Option<SpanCont
     Some(context)
 }
 
-/// Writes both headers; allocates nothing beyond what the carrier does.
+/// Writes both headers; allocates nothing beyond what the carrier does. False if there is nothing to write.
 ///
 /// Without a span id nothing is written: the recommendation has no word for a trace without a parent.
-pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) {
+pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) -> bool {
     let Some(span_id) = context
         .span_id
         .filter(|span_id| !span_id.is_zero() && !context.trace_id.is_zero())
     else {
-        return;
+        return false;
     };
     let is_kept = context.priority.is_some_and(SamplingPriority::is_kept);
     let mut traceparent = StackText::<TRACEPARENT_BYTES>::new();
@@ -76,6 +76,7 @@ pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) 
     if !tracestate.is_empty() {
         carrier.set(TRACESTATE, tracestate.as_bytes());
     }
+    true
 }
 
 /// What Datadog's member says, as far as the flag does not overrule it.

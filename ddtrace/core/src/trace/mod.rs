@@ -14,8 +14,10 @@
 //! is done by the worker, except at the border to other processes: extracting and injecting contexts.
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
-//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write` · `context`, `guard`, `span` · `future`, `border`, `shared`.
+//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `guard`, `span` ·
+//! `future`, `border`, `shared`.
 
+mod baggage;
 mod border;
 pub(crate) mod clock;
 mod context;
@@ -37,7 +39,8 @@ pub(crate) mod tracer;
 mod visits;
 pub(crate) mod write;
 
-pub use border::{active_ids, extract, inject, inject_context};
+pub use baggage::baggage;
+pub use border::{active_ids, extract, extract_for, inject, inject_context};
 pub(crate) use border::{current_config, traceparent};
 pub use context::{Attached, Context};
 #[doc(hidden)]

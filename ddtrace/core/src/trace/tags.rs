@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::SpanContextId;
-use crate::propagation::ExtractedLink;
+use crate::propagation::{Baggage, ExtractedLink};
 
 /// The value of one tag, borrowed from the caller for the time of the call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -349,6 +349,8 @@ pub(crate) struct Rare {
     pub(crate) end_ticks: Option<u64>,
     /// Links, events and tags that were left out because of a limit.
     pub(crate) left_out: u32,
+    /// The span's own baggage; nothing if it is that of the parent.
+    pub(crate) baggage: Option<Baggage>,
 }
 
 impl Tags {
@@ -514,7 +516,8 @@ impl Tags {
                 .iter()
                 .map(|(key, value)| key.len() + value.len())
                 .sum();
-            512 + structs + 256 * (rare.links.len() + rare.events.len())
+            let baggage = rare.baggage.as_ref().map_or(0, Baggage::weight);
+            512 + structs + baggage + 256 * (rare.links.len() + rare.events.len())
         })
     }
 

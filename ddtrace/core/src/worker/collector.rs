@@ -16,11 +16,13 @@ use super::options::{Options, Output, SharedWriter};
 use super::task::{self, Flushed, Tasks};
 use super::writer::Writer;
 use super::{Command, TASKS, counts};
+use crate::config::Config;
 use crate::diagnostics;
-use crate::export::agent::Deadline;
+use crate::export::agent::{AgentInfo, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
 use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
 use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -28,6 +30,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The same while the sender is behind.
 const BACKED_UP_TICK: Duration = Duration::from_millis(5);
+
+/// How long the first chunks wait for what the agent says that it can do.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A payload of this size is sent before its time, in bytes.
 const SEND_AT: usize = 1_500_000;
@@ -52,7 +57,10 @@ pub(super) async fn run(
     for task in TASKS.iter().copied().chain(task::added()) {
         tasks.run(task);
     }
-    let mut collector = Collector::new(tracer, &options, agent, deadline.clone());
+    let mut collector = Collector::new(tracer, &options, Arc::clone(&agent), deadline.clone());
+    if has_agent {
+        first_answer(&agent, &wake).await;
+    }
     let mut next = Instant::now() + TICK;
     loop {
         let is_backed_up = collector.is_backed_up();
@@ -92,6 +100,24 @@ pub(super) async fn run(
     }
 }
 
+/// Waits for what the agent says first, so that it holds for the first chunks as well: not long, and not if chunks pile up.
+async fn first_answer(agent: &Agent, wake: &Notify) {
+    let mut asked = pin!(agent.asked());
+    let mut notified = pin!(wake.notified());
+    let mut sleep = pin!(sleep_until(Instant::now() + PATIENCE));
+    poll_fn(|context| {
+        let is_over = asked.as_mut().poll(context).is_ready()
+            || notified.as_mut().poll(context).is_ready()
+            || sleep.as_mut().poll(context).is_ready();
+        if is_over {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 /// Sends what is left, and ends the tasks: after the traces, or when half of the time for them is over.
 async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
     let traces = collector.stop();
@@ -107,23 +133,21 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    let tasks = tasks.stop();
-    deadline
-        .limit(async {
-            let mut tasks = pin!(tasks);
-            let (mut traces_left, mut tasks_left) = (is_late, true);
-            poll_fn(|context| {
-                traces_left = traces_left && traces.as_mut().poll(context).is_pending();
-                tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
-                if traces_left || tasks_left {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-            .await;
-        })
-        .await;
+    // What is left of the traces ends by itself: its sender keeps the same deadline, and counts what it gives up then. To be
+    // dropped here, in the same moment, would spare it the counting.
+    let tasks = deadline.limit(tasks.stop());
+    let mut tasks = pin!(tasks);
+    let (mut traces_left, mut tasks_left) = (is_late, true);
+    poll_fn(|context| {
+        traces_left = traces_left && traces.as_mut().poll(context).is_pending();
+        tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
+        if traces_left || tasks_left {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
 }
 
 async fn next_event(
@@ -152,6 +176,9 @@ struct Collector {
     keep_rate: KeepRate,
     interval: Duration,
     due: Instant,
+    agent: Arc<Agent>,
+    /// What the agent said when the pipeline was last told, and the settings then.
+    followed: Option<(Option<Arc<AgentInfo>>, Arc<Config>)>,
 }
 
 /// Where chunks go.
@@ -163,10 +190,13 @@ enum Target {
 struct AgentTarget {
     payload: PayloadBuilder,
     writer: Writer,
+    tracer: Arc<TracerCore>,
     largest: usize,
     too_big: u64,
     /// Spans of the chunk in hand.
     in_chunk: u64,
+    /// Whether the spans of the payload are counted in statistics here.
+    is_counted: bool,
 }
 
 impl Collector {
@@ -184,14 +214,16 @@ impl Collector {
                     let agent = Arc::clone(&agent);
                     async move { agent.keep_asking().await }
                 });
-                let writer = Writer::start(Arc::clone(&tracer), agent, deadline);
+                let writer = Writer::start(Arc::clone(&tracer), Arc::clone(&agent), deadline);
                 let payload = PayloadBuilder::new(writer.format());
                 Target::Agent(AgentTarget {
                     payload,
                     writer,
+                    tracer: Arc::clone(&tracer),
                     largest: config.max_payload_size,
                     too_big: 0,
                     in_chunk: 0,
+                    is_counted: false,
                 })
             }
             Output::JsonLines(to) => Target::Lines(JsonLines::new(to.clone())),
@@ -203,6 +235,27 @@ impl Collector {
             keep_rate: KeepRate::default(),
             interval,
             due: Instant::now() + interval,
+            agent,
+            followed: None,
+        }
+    }
+
+    /// Tells the pipeline what settings and agent say, if that is not as it was.
+    fn follow(&mut self) {
+        if let Target::Lines(_) = self.target {
+            return;
+        }
+        let (info, config) = (self.agent.info(), self.pipeline.config());
+        let is_same = self
+            .followed
+            .as_ref()
+            .is_some_and(|(old_info, old_config)| {
+                let (old, new) = (old_info.as_ref(), info.as_ref());
+                old.map(Arc::as_ptr) == new.map(Arc::as_ptr) && Arc::ptr_eq(old_config, &config)
+            });
+        if !is_same {
+            self.pipeline.follow(info.as_deref());
+            self.followed = Some((info, config));
         }
     }
 
@@ -216,6 +269,7 @@ impl Collector {
 
     /// Takes what waits. True if there was anything.
     fn round(&mut self) -> bool {
+        self.follow();
         let round = match &mut self.target {
             Target::Agent(target) => self.pipeline.run(target),
             Target::Lines(lines) => {
@@ -229,18 +283,27 @@ impl Collector {
             }
         };
         self.count(round);
-        round.chunks > 0
+        round.taken > 0
     }
 
     fn count(&mut self, round: Round) {
         let Round {
             chunks,
+            spans,
             dropped_chunks,
             dropped_spans,
             ..
         } = round;
         counters::add(Counter::WriterAcceptedTraces, chunks);
         counters::add(Counter::DroppedFullTraces, dropped_chunks);
+        let (enqueued, reason) = (
+            "trace_chunks_enqueued_for_serialization",
+            [("reason", "overfull_buffer")],
+        );
+        telemetry::count(Tracers, enqueued, &[], chunks);
+        telemetry::count(Tracers, "spans_enqueued_for_serialization", &[], spans);
+        telemetry::count(Tracers, "trace_chunks_dropped", &reason, dropped_chunks);
+        telemetry::count(Tracers, "spans_dropped", &reason, dropped_spans);
         let mut dropped = dropped_chunks;
         counts::dropped(dropped_chunks, dropped_spans);
         if dropped_chunks > 0 {
@@ -306,9 +369,17 @@ fn flush_lines(lines: &mut JsonLines<SharedWriter>) {
 
 impl AgentTarget {
     fn send(&mut self) {
-        if !self.payload.is_empty() {
-            self.writer.enqueue(self.payload.take());
+        if self.payload.is_empty() {
+            return;
         }
+        let stats = if self.is_counted {
+            Some(self.tracer.stats.take_dropped())
+        } else {
+            // Without tracing of its own, nobody is to make statistics of what products send.
+            let is_traced = self.tracer.config().apm_tracing_enabled;
+            (!is_traced).then(DroppedUnsampled::default)
+        };
+        self.writer.enqueue(self.payload.take(), stats);
     }
 
     /// Whether events may be sent as structures, for the log of formats.
@@ -318,6 +389,14 @@ impl AgentTarget {
 }
 
 impl Sink for AgentTarget {
+    fn begin_round(&mut self, is_counted: bool) {
+        // The head of a payload speaks for all of it.
+        if is_counted != self.is_counted {
+            self.send();
+            self.is_counted = is_counted;
+        }
+    }
+
     fn begin_chunk(&mut self) {
         // What the agent takes may have become known since the last payload.
         if self.payload.is_empty() && self.payload.format() != self.writer.format() {
@@ -341,6 +420,9 @@ impl Sink for AgentTarget {
             counters::add(Counter::DroppedTooBigTraces, 1);
             counters::add(Counter::DroppedTooBigBytes, size as u64);
             counts::dropped(1, self.in_chunk);
+            let reason = [("reason", "serialization_error")];
+            telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+            telemetry::count(Tracers, "spans_dropped", &reason, self.in_chunk);
             return;
         }
         counters::add(Counter::BufferAcceptedTraces, 1);

@@ -22,6 +22,7 @@ mod collector;
 mod counts;
 mod keep_rate;
 mod options;
+mod stats;
 pub mod task;
 mod writer;
 
@@ -61,6 +62,9 @@ enum Command {
 
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
+    crate::telemetry::TASK,
+    stats::TASK,
+    crate::remote_config::TASK,
     Task::new("runtime metrics", crate::runtime_metrics::start),
     Task::new("health metrics", crate::health_metrics::start),
     // After those that hand metrics to it when they end.
@@ -160,20 +164,22 @@ fn init(options: Options) -> Guard {
     }
     task::forget_added();
     diagnostics::configure(options.config.log_settings());
-    options.config.report_problems();
+    let config = Arc::clone(&options.config);
     if options.config.runtime_metrics {
         crate::runtime_metrics::watch_current();
     }
     crate::trace::panic::install_hook();
     watch_forks();
     let Some(running) = start(Arc::new(options), "init") else {
+        config.report_problems();
         return Guard { is_owner: false };
     };
-    let config = Arc::clone(&running.options.config);
     let is_enabled = running.tracer.is_enabled();
     RUNNING.store(Some(Arc::clone(&running)));
     tracer::install(Some(Arc::clone(&running.tracer)));
     crate::instrument::start(|integration| config.integration(integration).enabled);
+    // Not before the integrations with the program's logging have begun.
+    config.report_problems();
     if is_enabled {
         crate::instrument::switch_on();
     }
@@ -192,6 +198,7 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         Box::new(move || waker.notify_one()),
     );
     let tracer = Arc::new(core);
+    crate::telemetry::prepare(&options.config, &tracer.runtime_id, tracer.forks);
     let (commands, received) = unbounded_channel();
     let (deadline_setter, deadline) = crate::export::agent::deadline();
     let running = Arc::new(Running {

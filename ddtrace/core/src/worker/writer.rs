@@ -13,9 +13,12 @@ use super::counts;
 use super::task::Flushed;
 use crate::config::ApiVersion;
 use crate::diagnostics;
-use crate::export::agent::{Deadline, Outcome, RetryPolicy, TracePayload, TraceSender};
+use crate::export::agent::{
+    Deadline, DroppedUnsampled, Outcome, RetryPolicy, TracePayload, TraceSender,
+};
 use crate::export::{Format, Payload};
 use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// The collector's side: a queue that is bounded in bytes.
@@ -27,7 +30,7 @@ pub(super) struct Writer {
 }
 
 enum Message {
-    Payload(Payload),
+    Payload(Payload, Option<DroppedUnsampled>),
     /// Everything before it has been dealt with.
     Barrier(Flushed),
 }
@@ -80,7 +83,8 @@ impl Writer {
     }
 
     /// Queues a payload, or drops and counts it if too much waits already.
-    pub(super) fn enqueue(&self, payload: Payload) {
+    /// `stats` says that its spans are counted in statistics here, and what was dropped since the last one.
+    pub(super) fn enqueue(&self, payload: Payload, stats: Option<DroppedUnsampled>) {
         let size = payload.body.len();
         let waiting = self.state.queued.fetch_add(size, Ordering::Relaxed);
         if waiting > 0 && waiting + size > self.limit {
@@ -90,6 +94,14 @@ impl Writer {
                 .fetch_add(payload.chunks as u64, Ordering::Relaxed);
             counts::dropped(payload.chunks as u64, payload.spans as u64);
             counters::add(Counter::DroppedFullTraces, payload.chunks as u64);
+            let reason = [("reason", "overfull_buffer")];
+            telemetry::count(
+                Tracers,
+                "trace_chunks_dropped",
+                &reason,
+                payload.chunks as u64,
+            );
+            telemetry::count(Tracers, "spans_dropped", &reason, payload.spans as u64);
             counters::add(Counter::DroppedFullBytes, size as u64);
             let (chunks, limit) = (payload.chunks, self.limit);
             diagnostics::error(format_args!(
@@ -98,7 +110,7 @@ impl Writer {
             return;
         }
         // Fails only if the task is gone, at the end of the process.
-        let _ = self.messages.send(Message::Payload(payload));
+        let _ = self.messages.send(Message::Payload(payload, stats));
     }
 
     /// Whether a good part of what may wait does.
@@ -130,8 +142,8 @@ async fn send(
     mut received: UnboundedReceiver<Message>,
 ) {
     while let Some(message) = received.recv().await {
-        let payload = match message {
-            Message::Payload(payload) => payload,
+        let (payload, stats) = match message {
+            Message::Payload(payload, stats) => (payload, stats),
             Message::Barrier(done) => {
                 drop(done);
                 continue;
@@ -147,7 +159,7 @@ async fn send(
             version,
             chunks: payload.chunks,
             body: payload.body.into(),
-            stats: None,
+            stats,
         };
         match sender.send(&payload).await {
             Outcome::Accepted(accepted) => {
