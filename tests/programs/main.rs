@@ -6,6 +6,7 @@
 mod annotated;
 mod failing;
 mod fork;
+mod logging;
 mod metrics;
 mod runtimes;
 mod sending;
@@ -53,6 +54,8 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "logging-tracing" => logging::with_tracing(),
+        "logging-log" => logging::with_log(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),
