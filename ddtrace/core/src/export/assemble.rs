@@ -581,7 +581,7 @@ impl TagLookup for FinishedSpan<'_> {
 }
 
 /// All records of a chunk, parents before children within a buffer.
-fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
+pub(super) fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
     let rest = buffer
         .rest
         .iter()
