@@ -11,4 +11,5 @@ mod sending;
 mod shop;
 mod soak;
 mod sqlx_postgres;
+mod telemetry;
 mod test_agent;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::agent::AgentInfo;
-use super::assemble::{Assembler, ChunkTexts};
+use super::assemble::{Assembler, ChunkTexts, records};
 use super::finished::{FinishedSpan, SpanData};
 use super::stats::Counting;
 use super::unsampled::{self, Unsampled, Verdict};
 use crate::config::Config;
+use crate::telemetry::{self, Namespace::Tracers, SpanCounts};
 use crate::trace::segment::Buffer;
 use crate::trace::tracer::TracerCore;
 
@@ -66,6 +67,7 @@ pub(crate) struct Pipeline {
     chunks: Vec<Box<Buffer>>,
     emptied: Vec<Box<Buffer>>,
     span: FinishedSpan<'static>,
+    counts: SpanCounts,
 }
 
 /// Bytes of all threads' queues together.
@@ -82,6 +84,7 @@ impl Pipeline {
             chunks: Vec::new(),
             emptied: Vec::new(),
             span: FinishedSpan::default(),
+            counts: SpanCounts::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Pipeline {
         });
         let limit = (QUEUED_BYTES / queues.max(1)).max(LEAST_QUEUED_BYTES);
         tracer.limit_outboxes(limit);
+        self.counts.report();
         round
     }
 
@@ -150,6 +154,9 @@ impl Pipeline {
         now: u64,
         round: &mut Round,
     ) {
+        if telemetry::is_on() {
+            records(chunk).for_each(|record| self.counts.add(&record.open));
+        }
         let texts = self.assembler.prepare(chunk);
         if texts.is_discarded() {
             // A rule says so: neither sent nor counted.
@@ -179,6 +186,7 @@ impl Pipeline {
         let assembler = &self.assembler;
         if let Some(filters) = counting.filters() {
             if assembler.fill_root(chunk, texts, span) && filters.reject(span) {
+                report_filtered();
                 return 0;
             }
         }
@@ -207,6 +215,7 @@ impl Pipeline {
             sink.end_chunk();
         }
         if kept < unsampled.spans {
+            report_unsampled(kept == 0, unsampled.spans - kept);
             self.tracer
                 .stats
                 .note_dropped(kept == 0, unsampled.spans - kept);
@@ -229,6 +238,7 @@ impl Pipeline {
             .for_each(chunk, texts, span, &mut |span| all.push(span.to_data()));
         let Some(mut all) = filtered(&self.tracer.filters, all).filter(|all| !all.is_empty())
         else {
+            report_filtered();
             return 0;
         };
         if counting.is_active() {
@@ -239,6 +249,7 @@ impl Pipeline {
                 })
             };
             if all.iter().any(rejects) {
+                report_filtered();
                 return 0;
             }
             let mut unsampled = Unsampled::default();
@@ -256,6 +267,7 @@ impl Pipeline {
                         Vec::new()
                     };
                     let kept = all.len() as u64;
+                    report_unsampled(kept == 0, unsampled.spans - kept);
                     self.tracer
                         .stats
                         .note_dropped(kept == 0, unsampled.spans - kept);
@@ -272,6 +284,24 @@ impl Pipeline {
         sink.end_chunk();
         all.len() as u64
     }
+}
+
+/// Counts a chunk that a filter, of the program or of the agent, took out.
+fn report_filtered() {
+    let reason = [("reason", "trace_filters")];
+    telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+}
+
+/// Counts what sampling rejected and is not sent, since it is in the statistics.
+fn report_unsampled(is_whole: bool, spans: u64) {
+    let reason = [("reason", "p0_drop")];
+    telemetry::count(
+        Tracers,
+        "trace_chunks_dropped",
+        &reason,
+        u64::from(is_whole),
+    );
+    telemetry::count(Tracers, "spans_dropped", &reason, spans);
 }
 
 /// The chunk after all filters, or nothing.

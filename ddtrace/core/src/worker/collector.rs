@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::export::agent::{AgentInfo, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
 use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
 use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -83,6 +85,9 @@ pub(super) async fn run(
                 return;
             }
             Event::Command(Some(Command::Run(task))) => tasks.run(task),
+            Event::Command(Some(Command::AwaitAgent(known))) => {
+                tokio::spawn(await_agent(Arc::clone(&agent), known));
+            }
             // Nobody can ask for anything any more.
             Event::Command(None) => return,
             Event::Woken | Event::Tick => {}
@@ -117,6 +122,13 @@ async fn first_answer(agent: &Agent, wake: &Notify) {
     .await;
 }
 
+/// Says when the agent has said what it can do.
+async fn await_agent(agent: Arc<Agent>, known: SyncSender<()>) {
+    if agent.watch_info().wait_for(Option::is_some).await.is_ok() {
+        let _ = known.try_send(());
+    }
+}
+
 /// Sends what is left, and ends the tasks: after the traces, or when half of the time for them is over.
 async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
     let traces = collector.stop();
@@ -132,23 +144,21 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    let tasks = tasks.stop();
-    deadline
-        .limit(async {
-            let mut tasks = pin!(tasks);
-            let (mut traces_left, mut tasks_left) = (is_late, true);
-            poll_fn(|context| {
-                traces_left = traces_left && traces.as_mut().poll(context).is_pending();
-                tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
-                if traces_left || tasks_left {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-            .await;
-        })
-        .await;
+    // What is left of the traces ends by itself: its sender keeps the same deadline, and counts what it gives up then. To be
+    // dropped here, in the same moment, would spare it the counting.
+    let tasks = deadline.limit(tasks.stop());
+    let mut tasks = pin!(tasks);
+    let (mut traces_left, mut tasks_left) = (is_late, true);
+    poll_fn(|context| {
+        traces_left = traces_left && traces.as_mut().poll(context).is_pending();
+        tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
+        if traces_left || tasks_left {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
 }
 
 async fn next_event(
@@ -290,12 +300,21 @@ impl Collector {
     fn count(&mut self, round: Round) {
         let Round {
             chunks,
+            spans,
             dropped_chunks,
             dropped_spans,
             ..
         } = round;
         counters::add(Counter::WriterAcceptedTraces, chunks);
         counters::add(Counter::DroppedFullTraces, dropped_chunks);
+        let (enqueued, reason) = (
+            "trace_chunks_enqueued_for_serialization",
+            [("reason", "overfull_buffer")],
+        );
+        telemetry::count(Tracers, enqueued, &[], chunks);
+        telemetry::count(Tracers, "spans_enqueued_for_serialization", &[], spans);
+        telemetry::count(Tracers, "trace_chunks_dropped", &reason, dropped_chunks);
+        telemetry::count(Tracers, "spans_dropped", &reason, dropped_spans);
         let mut dropped = dropped_chunks;
         counts::dropped(dropped_chunks, dropped_spans);
         if dropped_chunks > 0 {
@@ -412,6 +431,9 @@ impl Sink for AgentTarget {
             counters::add(Counter::DroppedTooBigTraces, 1);
             counters::add(Counter::DroppedTooBigBytes, size as u64);
             counts::dropped(1, self.in_chunk);
+            let reason = [("reason", "serialization_error")];
+            telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+            telemetry::count(Tracers, "spans_dropped", &reason, self.in_chunk);
             return;
         }
         counters::add(Counter::BufferAcceptedTraces, 1);

@@ -58,11 +58,15 @@ enum Command {
     Stop(SyncSender<()>),
     /// Run one more task.
     Run(Task),
+    /// Say when it is known what the agent can do.
+    AwaitAgent(SyncSender<()>),
 }
 
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
+    crate::telemetry::TASK,
     stats::TASK,
+    crate::remote_config::TASK,
     Task::new("runtime metrics", crate::runtime_metrics::start),
     Task::new("health metrics", crate::health_metrics::start),
     // After those that hand metrics to it when they end.
@@ -131,6 +135,19 @@ pub fn flush_within(timeout: Duration) -> bool {
     running.commands.send(Command::Flush(done)).is_ok() && wait(&is_done, Instant::now() + timeout)
 }
 
+/// Waits until the agent has said what it can do: from then on statistics, filters and formats are as it wants them. False if
+/// it has not within the time, or if nothing runs.
+///
+/// Nobody has to call it: until then everything is sent in the form that every agent takes.
+pub fn agent_known_within(timeout: Duration) -> bool {
+    let Some(running) = current() else {
+        return false;
+    };
+    let (known, is_known) = sync_channel(1);
+    running.commands.send(Command::AwaitAgent(known)).is_ok()
+        && wait(&is_known, Instant::now() + timeout)
+}
+
 /// Tells the worker something, if there is one.
 fn command(command: Command) {
     if let Some(running) = current() {
@@ -194,6 +211,7 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         Box::new(move || waker.notify_one()),
     );
     let tracer = Arc::new(core);
+    crate::telemetry::prepare(&options.config, &tracer.runtime_id, tracer.forks);
     let (commands, received) = unbounded_channel();
     let (deadline_setter, deadline) = crate::export::agent::deadline();
     let running = Arc::new(Running {

@@ -15,7 +15,7 @@ use super::connection::{Connection, Dial};
 use super::error::SendError;
 use crate::config::AgentUrl;
 
-/// The most of an answer's body that is read.
+/// The most of an answer's body that is read, unless more is asked for.
 pub const MAX_BODY: usize = 1 << 20;
 
 /// An HTTP client for one agent.
@@ -43,7 +43,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, at most [`MAX_BODY`] of it.
+    /// The body, at most as much of it as was asked for.
     pub body: Bytes,
     /// Whether that is the whole body. The head decides what became of a request, so a body that
     /// breaks off, is too long or too late is no error: what was sent has arrived.
@@ -99,12 +99,25 @@ impl AgentClient {
         headers: HeaderMap,
         body: impl Into<Bytes>,
     ) -> Result<Response, SendError> {
-        self.request(Method::POST, path, headers, body.into()).await
+        self.post_for_up_to(MAX_BODY, path, headers, body).await
+    }
+
+    /// Sends a body, and reads more of the answer than [`MAX_BODY`]: up to this many bytes.
+    pub async fn post_for_up_to(
+        &self,
+        max_body: usize,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, SendError> {
+        self.request(Method::POST, path, headers, body.into(), max_body)
+            .await
     }
 
     /// Asks for something. `path` begins with a slash.
     pub async fn get(&self, path: &str, headers: HeaderMap) -> Result<Response, SendError> {
-        self.request(Method::GET, path, headers, Bytes::new()).await
+        self.request(Method::GET, path, headers, Bytes::new(), MAX_BODY)
+            .await
     }
 
     async fn request(
@@ -113,6 +126,7 @@ impl AgentClient {
         path: &str,
         headers: HeaderMap,
         body: Bytes,
+        max_body: usize,
     ) -> Result<Response, SendError> {
         let request = self.prepare(method, path, headers, body)?;
         let deadline = Instant::now() + self.timeout;
@@ -125,7 +139,7 @@ impl AgentClient {
             }
         };
         let (head, incoming) = response.into_parts();
-        let (body, is_complete) = read(incoming, deadline).await;
+        let (body, is_complete) = read(incoming, deadline, max_body).await;
         if is_complete && !connection.is_closed() {
             self.idle().replace(connection);
         }
@@ -219,7 +233,7 @@ fn host(url: &AgentUrl) -> HeaderValue {
 }
 
 /// Reads a body up to the limit and the deadline, and says whether it is whole.
-async fn read(mut incoming: Incoming, deadline: Instant) -> (Bytes, bool) {
+async fn read(mut incoming: Incoming, deadline: Instant, max_body: usize) -> (Bytes, bool) {
     let mut body = BytesMut::new();
     loop {
         let frame = match timeout_at(deadline, incoming.frame()).await {
@@ -231,7 +245,7 @@ async fn read(mut incoming: Incoming, deadline: Instant) -> (Bytes, bool) {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        let room = MAX_BODY - body.len();
+        let room = max_body - body.len();
         body.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
             return (body.freeze(), false);
