@@ -7,6 +7,7 @@ mod annotated;
 mod failing;
 mod fork;
 mod metrics;
+mod opentelemetry;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -56,6 +57,7 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "opentelemetry" => opentelemetry::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),

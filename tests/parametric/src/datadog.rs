@@ -149,6 +149,8 @@ fn set_tag(span: &mut Span, body: &Value, is_meta: bool) {
         Tag::Text(text) => span.set_tag(key, text),
         Tag::Number(number) if is_meta => span.set_tag(key, number.to_string()),
         Tag::Number(number) => span.set_tag(key, number),
+        // These are switches: without a value they are on.
+        Tag::Nothing if key.starts_with("manual.") => span.set_tag(key, true),
         Tag::Nothing => span.remove_tag(&key),
     });
 }
