@@ -61,17 +61,19 @@ pub use ddtrace_core::trace::{
     current_config, current_root_span, current_span, extract, inject, inject_context,
     inject_context_with, inject_extracted, instrument,
 };
-pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
+pub use ddtrace_core::worker::{
+    Builder, Counts, Guard, agent_known_within, counts, flush, flush_within,
+};
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
-#[cfg(feature = "opentelemetry")]
-pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "log")]
 pub use ddtrace_log as log;
+#[cfg(feature = "opentelemetry")]
+pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]
@@ -82,7 +84,8 @@ pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+    config, dogstatsd, events, instrument as registry, propagation, remote_config, runtime_metrics,
+    sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.

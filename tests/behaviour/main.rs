@@ -5,6 +5,7 @@ mod dependencies;
 mod disabled;
 mod dogstatsd;
 mod logging;
+mod opentelemetry;
 mod program;
 mod python;
 mod registry;
