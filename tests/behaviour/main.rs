@@ -12,4 +12,5 @@ mod shop;
 mod soak;
 mod sqlx_postgres;
 mod statistics;
+mod telemetry;
 mod test_agent;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::agent::AgentInfo;
-use super::assemble::{Assembler, ChunkTexts};
+use super::assemble::{Assembler, ChunkTexts, records};
 use super::finished::{FinishedSpan, SpanData};
 use super::stats::Counting;
 use super::unsampled::{self, Unsampled, Verdict};
 use crate::config::Config;
+use crate::telemetry::{self, Namespace::Tracers, SpanCounts};
 use crate::trace::segment::Buffer;
 use crate::trace::tracer::TracerCore;
 
@@ -69,6 +70,7 @@ pub(crate) struct Pipeline {
     chunks: Vec<Box<Buffer>>,
     emptied: Vec<Box<Buffer>>,
     span: FinishedSpan<'static>,
+    counts: SpanCounts,
 }
 
 /// Bytes of all threads' queues together.
@@ -85,6 +87,7 @@ impl Pipeline {
             chunks: Vec::new(),
             emptied: Vec::new(),
             span: FinishedSpan::default(),
+            counts: SpanCounts::default(),
         }
     }
 
@@ -147,10 +150,14 @@ impl Pipeline {
         });
         let limit = (QUEUED_BYTES / queues.max(1)).max(LEAST_QUEUED_BYTES);
         tracer.limit_outboxes(limit);
+        self.counts.report();
         onward.round
     }
 
     fn process(&mut self, chunk: &Buffer, onward: &mut Onward<'_, '_>) {
+        if telemetry::is_on() {
+            records(chunk).for_each(|record| self.counts.add(&record.open));
+        }
         let texts = self.assembler.prepare(chunk);
         if texts.is_discarded() {
             // A rule says so: neither sent nor counted.
@@ -185,6 +192,7 @@ impl Pipeline {
         let assembler = &self.assembler;
         if let Some(filters) = counting.filters() {
             if assembler.fill_root(chunk, texts, span) && filters.reject(span) {
+                report_filtered();
                 return 0;
             }
         }
@@ -238,6 +246,7 @@ impl Pipeline {
             .for_each(chunk, texts, span, &mut |span| all.push(span.to_data()));
         let Some(mut all) = filtered(&self.tracer.filters, all).filter(|all| !all.is_empty())
         else {
+            report_filtered();
             return 0;
         };
         if counting.is_active() {
@@ -248,6 +257,7 @@ impl Pipeline {
                 })
             };
             if all.iter().any(rejects) {
+                report_filtered();
                 return 0;
             }
             let mut unsampled = Unsampled::default();
@@ -281,6 +291,7 @@ impl Pipeline {
     }
 
     fn note_unsampled(&self, round: &mut Round, is_whole: bool, spans: u64) {
+        report_unsampled(is_whole, spans);
         self.tracer.stats.note_dropped(is_whole, spans);
         round.unsampled_chunks += u64::from(is_whole);
         round.unsampled_spans += spans;
@@ -294,6 +305,24 @@ struct Onward<'a, 'b> {
     /// Nanoseconds since the epoch.
     now: u64,
     round: Round,
+}
+
+/// Counts a chunk that a filter, of the program or of the agent, took out.
+fn report_filtered() {
+    let reason = [("reason", "trace_filters")];
+    telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+}
+
+/// Counts what sampling rejected and is not sent, since it is in the statistics.
+fn report_unsampled(is_whole: bool, spans: u64) {
+    let reason = [("reason", "p0_drop")];
+    telemetry::count(
+        Tracers,
+        "trace_chunks_dropped",
+        &reason,
+        u64::from(is_whole),
+    );
+    telemetry::count(Tracers, "spans_dropped", &reason, spans);
 }
 
 /// The chunk after all filters, or nothing.

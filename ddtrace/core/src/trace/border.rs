@@ -13,7 +13,8 @@ use super::segment::Segment;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
-    Baggage, Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
+    Baggage, Carrier, CarrierMut, Extracted, InjectContext, ProbabilityUpdate, PropagationError,
+    PropagationTags,
 };
 use crate::sampling::SamplingPriority;
 
@@ -124,17 +125,35 @@ fn inject_place(
     let keep_rate = decision
         .and_then(|own| own.keep_rate.as_ref())
         .filter(|_| !inherits(PropagationTags::KEEP_RATE));
+    let probability = match (decision, sampling.manual) {
+        (None, None) => ProbabilityUpdate::Unchanged,
+        (Some(decision), None) => match decision.probability {
+            Some(probability) => ProbabilityUpdate::Decided(probability),
+            None => ProbabilityUpdate::Overruled(None),
+        },
+        (_, Some(_)) => ProbabilityUpdate::Overruled(sampling.randomness),
+    };
+    let source = segment.own_source(&sampling).map(|own| own.to_string());
+    let is_marked = source.is_some() || remote.is_some_and(|it| it.trace_source().is_some());
+    // A program without tracing of its own passes on only what another product needs.
+    let trace_id = if is_marked || !tracer.sampler.is_standalone() {
+        segment.trace_id
+    } else {
+        TraceId::default()
+    };
     let context = InjectContext {
         priority,
         decision_maker: by_hand.or(own),
         keep_rate: keep_rate.map(|rate| rate.as_str()),
+        trace_source: source.as_deref(),
+        probability,
         origin: remote.and_then(|remote| remote.origin.as_deref()),
         tracestate: remote.and_then(|remote| remote.tracestate.as_deref()),
         is_remote,
         last_parent_id: remote.and_then(|remote| remote.last_parent_id.as_deref()),
         propagation_error: remote.and_then(|remote| remote.propagation_error.as_ref()),
         baggage: Some(baggage),
-        ..InjectContext::new(segment.trace_id, SpanId::new(id), tags)
+        ..InjectContext::new(trace_id, SpanId::new(id), tags)
     };
     if let Some(error) = tracer.propagator.inject(&context, carrier) {
         note_error(segment, &error);
