@@ -9,6 +9,7 @@ mod agent_filters;
 #[cfg(feature = "agentless")]
 pub mod agentless;
 mod assemble;
+mod derived_tags;
 mod finished;
 mod json;
 mod json_lines;
