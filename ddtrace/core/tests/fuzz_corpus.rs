@@ -12,11 +12,12 @@ type Target = (&'static str, fn(&[u8]));
 #[test]
 fn every_input_of_the_corpus_is_survived() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let targets: [Target; 5] = [
+    let targets: [Target; 6] = [
         ("client_ip", targets::client_ip),
         ("datadog_headers", targets::datadog_headers),
         ("query_obfuscation", targets::query_obfuscation),
         ("sampling_rules", targets::sampling_rules),
+        ("stable_configuration", targets::stable_configuration),
         ("tracecontext_headers", targets::tracecontext_headers),
     ];
     for (target, run) in targets {
