@@ -15,6 +15,8 @@ pub mod export;
 mod health_metrics;
 pub mod http;
 pub mod instrument;
+#[cfg(target_os = "linux")]
+mod process_discovery;
 pub mod process_tags;
 pub mod propagation;
 pub mod remote_config;
@@ -22,6 +24,7 @@ pub mod runtime_metrics;
 pub mod sampling;
 pub mod sql;
 mod stack_text;
+mod startup_log;
 pub mod telemetry;
 pub mod test_support;
 mod text;
