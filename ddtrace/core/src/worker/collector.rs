@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -84,6 +85,9 @@ pub(super) async fn run(
                 return;
             }
             Event::Command(Some(Command::Run(task))) => tasks.run(task),
+            Event::Command(Some(Command::AwaitAgent(known))) => {
+                tokio::spawn(await_agent(Arc::clone(&agent), known));
+            }
             // Nobody can ask for anything any more.
             Event::Command(None) => return,
             Event::Woken | Event::Tick => {}
@@ -118,6 +122,13 @@ async fn first_answer(agent: &Agent, wake: &Notify) {
     .await;
 }
 
+/// Says when the agent has said what it can do.
+async fn await_agent(agent: Arc<Agent>, known: SyncSender<()>) {
+    if agent.watch_info().wait_for(Option::is_some).await.is_ok() {
+        let _ = known.try_send(());
+    }
+}
+
 /// Sends what is left, and ends the tasks: after the traces, or when half of the time for them is over.
 async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
     let traces = collector.stop();
@@ -133,8 +144,7 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    // What is left of the traces ends by itself: its sender keeps the same deadline, and counts what it gives up then. To be
-    // dropped here, in the same moment, would spare it the counting.
+    // The traces keep to the deadline by themselves: cut off here, what they still hold would not be counted.
     let tasks = deadline.limit(tasks.stop());
     let mut tasks = pin!(tasks);
     let (mut traces_left, mut tasks_left) = (is_late, true);
@@ -292,8 +302,11 @@ impl Collector {
             spans,
             dropped_chunks,
             dropped_spans,
+            unsampled_chunks,
+            unsampled_spans,
             ..
         } = round;
+        counts::unsampled(unsampled_chunks, unsampled_spans);
         counters::add(Counter::WriterAcceptedTraces, chunks);
         counters::add(Counter::DroppedFullTraces, dropped_chunks);
         let (enqueued, reason) = (
