@@ -24,7 +24,7 @@
 //! * [`#[trace]`](trace) on functions, methods, `async fn`s, whole `impl` blocks and modules;
 //! * [`span!`] for a piece of a function;
 //! * integrations, one cargo feature each (below);
-//! * [`Span`] by hand.
+//! * [`Span`] by hand: [`Span::builder`].
 //!
 //! # Features
 //!
@@ -34,6 +34,7 @@
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
+//! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
@@ -55,9 +56,10 @@ pub use ddtrace_core::propagation::Baggage;
 pub use ddtrace_core::test_support;
 pub use ddtrace_core::trace::{
     Attached, Context, CurrentSpan, Entered, EventValue, InContext, Instrumented,
-    InstrumentedStream, Span, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind, SpanLink,
-    SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
-    current_root_span, current_span, extract, inject, inject_context, instrument,
+    InstrumentedStream, Span, SpanBuilder, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind,
+    SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
+    current_config, current_root_span, current_span, extract, inject, inject_context,
+    inject_context_with, inject_extracted, instrument,
 };
 pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.
@@ -68,6 +70,8 @@ pub use ddtrace_ci_visibility as ci_visibility;
 pub use ddtrace_axum as axum;
 #[cfg(feature = "log")]
 pub use ddtrace_log as log;
+#[cfg(feature = "opentelemetry")]
+pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]
@@ -78,7 +82,8 @@ pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+    config, correlation, dogstatsd, events, instrument as registry, propagation, runtime_metrics,
+    sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.

@@ -11,6 +11,7 @@ mod metrics;
 mod runtimes;
 mod sending;
 mod snapshot;
+mod statistics;
 mod threads;
 
 use serde_json::json;
@@ -28,6 +29,7 @@ fn report_with(made: u64, more: serde_json::Value) {
         "sent": counts.sent_spans,
         "sent_traces": counts.sent_traces,
         "dropped": counts.dropped_spans,
+        "unsampled": counts.unsampled_spans,
         "more": more,
     });
     println!("{line}");
@@ -46,6 +48,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map_or("", String::as_str) {
         "snapshot" => snapshot::run(),
+        "statistics" => statistics::run(),
         "steady" => sending::steady(),
         "flood" => sending::flood(number(&arguments, 1), number(&arguments, 2)),
         "large" => sending::large(number(&arguments, 1)),

@@ -92,6 +92,12 @@ impl TestAgent {
         serde_json::from_value(traces).expect("lists of spans")
     }
 
+    /// All statistics that it took, decoded by it: payload by payload.
+    #[track_caller]
+    pub fn statistics(&self) -> Vec<Value> {
+        serde_json::from_value(self.get("/test/session/stats").json()).expect("a list of payloads")
+    }
+
     /// The requests that came in, headers included.
     #[track_caller]
     pub fn requests(&self) -> Vec<Value> {

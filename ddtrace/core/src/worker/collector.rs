@@ -133,8 +133,7 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    // What is left of the traces ends by itself: its sender keeps the same deadline, and counts what it gives up then. To be
-    // dropped here, in the same moment, would spare it the counting.
+    // The traces keep to the deadline by themselves: cut off here, what they still hold would not be counted.
     let tasks = deadline.limit(tasks.stop());
     let mut tasks = pin!(tasks);
     let (mut traces_left, mut tasks_left) = (is_late, true);
@@ -292,8 +291,11 @@ impl Collector {
             spans,
             dropped_chunks,
             dropped_spans,
+            unsampled_chunks,
+            unsampled_spans,
             ..
         } = round;
+        counts::unsampled(unsampled_chunks, unsampled_spans);
         counters::add(Counter::WriterAcceptedTraces, chunks);
         counters::add(Counter::DroppedFullTraces, dropped_chunks);
         let (enqueued, reason) = (
