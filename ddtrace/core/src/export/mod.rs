@@ -9,6 +9,7 @@ mod agent_filters;
 #[cfg(feature = "agentless")]
 pub mod agentless;
 mod assemble;
+mod decide_early;
 mod finished;
 mod json;
 mod json_lines;
@@ -20,7 +21,7 @@ mod unsampled;
 mod v04;
 mod v05;
 
-pub(crate) use assemble::decide_early;
+pub(crate) use decide_early::decide_early;
 pub use finished::{FinishedSpan, SpanData};
 pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub use payload::{Format, Payload, PayloadBuilder};
