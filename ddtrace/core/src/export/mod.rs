@@ -10,6 +10,7 @@ mod agent_filters;
 pub mod agentless;
 mod assemble;
 mod derived_tags;
+mod decide_early;
 mod finished;
 mod json;
 mod json_lines;
@@ -22,7 +23,7 @@ mod v04;
 mod v05;
 mod v1;
 
-pub(crate) use assemble::decide_early;
+pub(crate) use decide_early::decide_early;
 pub use finished::{FinishedSpan, SpanData};
 pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub use payload::{Format, Payload, PayloadBuilder};
