@@ -6,6 +6,7 @@
 mod annotated;
 mod failing;
 mod fork;
+mod logging;
 mod metrics;
 mod opentelemetry;
 mod runtimes;
@@ -57,6 +58,8 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "logging-tracing" => logging::with_tracing(),
+        "logging-log" => logging::with_log(),
         "opentelemetry" => opentelemetry::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),

@@ -179,20 +179,22 @@ fn init(options: Options) -> Guard {
     }
     task::forget_added();
     diagnostics::configure(options.config.log_settings());
-    options.config.report_problems();
+    let config = Arc::clone(&options.config);
     if options.config.runtime_metrics {
         crate::runtime_metrics::watch_current();
     }
     crate::trace::panic::install_hook();
     watch_forks();
     let Some(running) = start(Arc::new(options), "init") else {
+        config.report_problems();
         return Guard { is_owner: false };
     };
-    let config = Arc::clone(&running.options.config);
     let is_enabled = running.tracer.is_enabled();
     RUNNING.store(Some(Arc::clone(&running)));
     tracer::install(Some(Arc::clone(&running.tracer)));
     crate::instrument::start(|integration| config.integration(integration).enabled);
+    // Not before the integrations with the program's logging have begun.
+    config.report_problems();
     if is_enabled {
         crate::instrument::switch_on();
     }
