@@ -9,8 +9,8 @@ mod agent_filters;
 #[cfg(feature = "agentless")]
 pub mod agentless;
 mod assemble;
-mod derived_tags;
 mod decide_early;
+mod derived_tags;
 mod finished;
 mod json;
 mod json_lines;
