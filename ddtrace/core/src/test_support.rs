@@ -99,6 +99,19 @@ impl Recorder {
         self.tracer.set_config(Arc::new(config));
     }
 
+    /// Has the tracer see an agent whose `/info` has this body.
+    #[cfg(test)]
+    pub(crate) fn follow_agent(&self, info: &str) {
+        let info = crate::export::agent::AgentInfo::parse(info.as_bytes());
+        self.pipeline.borrow().follow(info.as_ref());
+    }
+
+    /// The tracer.
+    #[cfg(test)]
+    pub(crate) fn tracer(&self) -> &Arc<TracerCore> {
+        &self.tracer
+    }
+
     /// All chunks that are complete, in the order in which they come from each thread.
     pub fn take_chunks(&self) -> Vec<Vec<SpanData>> {
         let mut memory = Memory::default();

@@ -169,9 +169,17 @@ impl Transport {
         let path = format!("{}{}", self.route.prefix(), call.path);
         let sent_bytes = body.len();
         let result = match &*client {
-            Client::Agent(client) => client.post(&path, headers, body).await,
+            Client::Agent(client) => {
+                client
+                    .post_for_up_to(MAX_ANSWER, &path, headers, body)
+                    .await
+            }
             #[cfg(feature = "agentless")]
-            Client::Intake(client) => client.post(&path, headers, body).await,
+            Client::Intake(client) => {
+                client
+                    .post_for_up_to(MAX_ANSWER, &path, headers, body)
+                    .await
+            }
         };
         let judged = judge(result, call.wants_json);
         if judged.is_err() {
@@ -190,7 +198,7 @@ impl Transport {
         if let Some(client) = clients.get(&subdomain) {
             return Ok(Arc::clone(client));
         }
-        let client = self.route.client(subdomain, self.timeout, MAX_ANSWER)?;
+        let client = self.route.client(subdomain, self.timeout)?;
         let client = Arc::new(client);
         clients.insert(subdomain, Arc::clone(&client));
         Ok(client)

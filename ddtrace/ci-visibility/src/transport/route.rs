@@ -98,7 +98,7 @@ impl Route {
                 https_proxy: config.proxy_https.clone(),
             };
             // Whether an address can be used at all shows before anything is sent.
-            route.client(Subdomain::Api, INFO_LIMIT, 0)?;
+            route.client(Subdomain::Api, INFO_LIMIT)?;
             return Ok((route, None));
         }
         let own = variables.get("_CI_DD_AGENT_URL").and_then(AgentUrl::parse);
@@ -163,7 +163,6 @@ impl Route {
         &self,
         subdomain: Subdomain,
         timeout: Duration,
-        max_body: usize,
     ) -> Result<Client, Unavailable> {
         let mut headers = HeaderMap::new();
         match self {
@@ -171,7 +170,7 @@ impl Route {
                 let name = HeaderValue::from_static(subdomain.as_str());
                 headers.insert(EVP_SUBDOMAIN, name);
                 let client = AgentClient::new(url.clone(), timeout, headers);
-                Ok(Client::Agent(client.with_max_body(max_body)))
+                Ok(Client::Agent(client))
             }
             Route::Agentless {
                 site,
@@ -187,15 +186,14 @@ impl Route {
                     Unavailable::Settings(format!("{expected}, found {text}"))
                 })?;
                 if matches!(url, AgentUrl::Https { .. }) {
-                    return tls_client(&text, key, https_proxy.as_ref(), timeout, max_body);
+                    return tls_client(&text, key, https_proxy.as_ref(), timeout);
                 }
                 let mut value = HeaderValue::from_str(key.reveal()).map_err(|_| {
                     Unavailable::Settings("expected an API key of printable characters".into())
                 })?;
                 value.set_sensitive(true);
                 headers.insert(API_KEY, value);
-                let client = AgentClient::new(url, timeout, headers);
-                Ok(Client::Agent(client.with_max_body(max_body)))
+                Ok(Client::Agent(AgentClient::new(url, timeout, headers)))
             }
         }
     }
@@ -215,12 +213,10 @@ fn tls_client(
     key: &Secret,
     https_proxy: Option<&Secret>,
     timeout: Duration,
-    max_body: usize,
 ) -> Result<Client, Unavailable> {
     let mut builder = ddtrace_core::export::agentless::IntakeClient::builder(url)
         .api_key(key.clone())
-        .timeout(timeout)
-        .max_body(max_body);
+        .timeout(timeout);
     if let Some(proxy) = https_proxy {
         builder = builder.proxy(proxy.clone());
     }
@@ -235,7 +231,6 @@ fn tls_client(
     _key: &Secret,
     _https_proxy: Option<&Secret>,
     _timeout: Duration,
-    _max_body: usize,
 ) -> Result<Client, Unavailable> {
     Err(Unavailable::NoTls)
 }

@@ -16,6 +16,9 @@ use super::sources::{CodeValue, Origin, Resolved, Sources};
 use super::table::Name;
 use crate::diagnostics::{self, Level};
 
+/// The service of a program whose executable has no name.
+pub(super) const UNNAMED: &str = "unnamed-rust-service";
+
 /// Format of trace payloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,6 +27,8 @@ pub enum ApiVersion {
     V04,
     /// Arrays over a table of strings.
     V05,
+    /// Maps with integer keys, over texts that are written once.
+    V1,
 }
 
 /// What becomes of incoming context.
@@ -93,6 +98,49 @@ pub struct StatsLimits {
     pub peer_tags: usize,
     /// Values of additional tags.
     pub additional_tags: usize,
+}
+
+/// What the library reports about itself.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TelemetrySettings {
+    /// The time between two signs of life.
+    pub heartbeat_interval: Duration,
+    /// The time between two that repeat everything.
+    pub extended_heartbeat_interval: Duration,
+    /// How long metrics are added up at most.
+    pub metrics_interval: Duration,
+    /// Whether metrics are reported.
+    pub metrics: bool,
+    /// Whether errors of the library are.
+    pub logs: bool,
+    /// Whether the crates of the program are.
+    pub dependencies: bool,
+    /// Whether it is marked as that of a test.
+    pub debug: bool,
+    /// Who installed the library, if an installer said so.
+    pub install_signature: Option<InstallSignature>,
+    /// Endpoints of web frameworks in one message; 1 to 300.
+    pub endpoints_per_message: usize,
+}
+
+impl TelemetrySettings {
+    /// How long metrics are added up: no longer than until they are sent.
+    pub fn metrics_window(&self) -> Duration {
+        self.metrics_interval.min(self.heartbeat_interval)
+    }
+}
+
+/// What an installer says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InstallSignature {
+    /// Which installation.
+    pub id: Option<String>,
+    /// How.
+    pub kind: Option<String>,
+    /// When, in seconds since the epoch.
+    pub time: Option<String>,
 }
 
 /// The configuration of one tracer. Immutable; see the [module](super) for where values come from.
@@ -186,6 +234,8 @@ pub struct Config {
     pub logs_injection: bool,
     pub runtime_metrics: bool,
     pub runtime_metrics_runtime_id: bool,
+    /// An experiment of `DD_TRACE_EXPERIMENTAL_FEATURES_ENABLED`.
+    pub runtime_metrics_as_gauges: bool,
     pub health_metrics: bool,
 
     pub startup_logs: bool,
@@ -210,13 +260,18 @@ pub struct Config {
     pub origin_detection: bool,
 
     pub telemetry_enabled: bool,
+    pub telemetry: TelemetrySettings,
     pub remote_config_enabled: bool,
     pub remote_config_poll_interval: Duration,
+    pub extra_services: Vec<String>,
     pub site: String,
     pub api_key: Option<Secret>,
     pub agentless: bool,
     pub proxy_https: Option<Secret>,
     pub appsec_enabled: Option<bool>,
+    pub profiling_enabled: bool,
+    pub data_streams_enabled: bool,
+    pub dynamic_instrumentation_enabled: bool,
     pub otel_enabled: bool,
     pub otlp_headers: Option<Secret>,
     /// For tests against the test agent.
@@ -265,19 +320,6 @@ impl Config {
         Config::interpret(sources, facts, problems)
     }
 
-    /// The same configuration with these remote values on top, in place of earlier remote ones.
-    /// Texts are parsed as a variable's would be; `config_id` says for telemetry where they are from.
-    /// Its problems are only those of the new values.
-    pub fn with_remote(&self, values: &[(Name, String)], config_id: Option<&str>) -> Config {
-        let mut problems = Vec::new();
-        let sources = self.sources.with_remote(values, config_id, &mut problems);
-        let mut config = Config::interpret(sources, self.facts.clone(), problems);
-        // What is wrong between settings that did not change was said before.
-        let is_new = |problem: &Problem| problem.origin == Origin::RemoteConfig;
-        config.problems.retain(is_new);
-        config
-    }
-
     /// All settings in the order of the table, each with what every source said.
     pub fn settings(&self) -> &[Resolved] {
         &self.sources.resolved
@@ -291,6 +333,11 @@ impl Config {
     /// What telemetry counts about OpenTelemetry variables.
     pub fn otel_findings(&self) -> &[OtelFinding] {
         &self.sources.findings
+    }
+
+    /// The service of a program that nobody named.
+    pub fn default_service(&self) -> &str {
+        self.facts.executable.as_deref().unwrap_or(UNNAMED)
     }
 
     /// What is wrong with values that were found.

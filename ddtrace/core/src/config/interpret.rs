@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET};
+use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET, without_userinfo};
 use super::effective::{
-    ApiVersion, Config, DbmMode, ExtractBehavior, Facts, QueryObfuscation, StatsLimits,
-    TraceExporter,
+    ApiVersion, Config, DbmMode, ExtractBehavior, Facts, InstallSignature, QueryObfuscation,
+    StatsLimits, TelemetrySettings, TraceExporter, UNNAMED,
 };
 use super::environment::Environment;
 use super::otel;
@@ -18,9 +18,6 @@ use super::sources::{Origin, Sources};
 use super::table::Name;
 use super::value::Value;
 use crate::diagnostics::Level;
-
-/// The service of a program whose executable has no name.
-const UNNAMED: &str = "unnamed-rust-service";
 
 impl Config {
     pub(super) fn interpret(sources: Sources, facts: Facts, mut problems: Vec<Problem>) -> Config {
@@ -36,7 +33,15 @@ impl Config {
         let named = values.text(DD_SERVICE).or_else(|| tag("service"));
         let env = values.text(DD_ENV).or_else(|| tag("env"));
         let version = values.text(DD_VERSION).or_else(|| tag("version"));
-        tags.retain(|(key, _)| key != "service" && key != "version");
+        let git_repository_url = values
+            .text(DD_GIT_REPOSITORY_URL)
+            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)));
+        let git_commit_sha = values
+            .text(DD_GIT_COMMIT_SHA)
+            .or_else(|| tag("git.commit.sha"));
+        // These stand where the settings of these names would.
+        let moved = ["service", "version", "git.repository_url", "git.commit.sha"];
+        tags.retain(|(key, _)| !moved.contains(&&**key));
 
         let appsec_enabled = values.maybe_flag(DD_APPSEC_ENABLED);
         let appsec = appsec_enabled == Some(true);
@@ -103,6 +108,8 @@ impl Config {
             ApiVersion::V04
         } else if wants_v05 {
             ApiVersion::V05
+        } else if values.text(DD_TRACE_API_VERSION).as_deref() == Some("v1") {
+            ApiVersion::V1
         } else {
             ApiVersion::V04
         };
@@ -234,33 +241,42 @@ impl Config {
             logs_injection: values.flag(DD_LOGS_INJECTION),
             runtime_metrics: values.flag(DD_RUNTIME_METRICS_ENABLED),
             runtime_metrics_runtime_id: values.flag(DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED),
+            runtime_metrics_as_gauges: values
+                .list(DD_TRACE_EXPERIMENTAL_FEATURES_ENABLED)
+                .iter()
+                .any(|name| name == "DD_RUNTIME_METRICS_ENABLED"),
             health_metrics: values.flag(DD_TRACE_HEALTH_METRICS_ENABLED),
 
             startup_logs: values.flag(DD_TRACE_STARTUP_LOGS),
             debug,
             log_level,
-            log_file: values.text(DD_TRACE_LOG_FILE).map(PathBuf::from),
+            log_file: log_file(&values),
             log_file_level: log_file_level.and_then(|word| Level::parse(&word)),
             log_file_size: values.size(DD_TRACE_LOG_FILE_SIZE_BYTES) as u64,
             logging_rate: values.seconds(DD_TRACE_LOGGING_RATE),
             traceback_max_size: values.size(DD_TRACE_SPAN_TRACEBACK_MAX_SIZE),
 
             git_metadata: values.flag(DD_TRACE_GIT_METADATA_ENABLED),
-            git_repository_url: values.text(DD_GIT_REPOSITORY_URL),
-            git_commit_sha: values.text(DD_GIT_COMMIT_SHA),
+            git_repository_url,
+            git_commit_sha,
             process_tags: values.flag(DD_EXPERIMENTAL_PROPAGATE_PROCESS_TAGS_ENABLED),
             external_env: values.text(DD_EXTERNAL_ENV),
             entity_id: values.text(DD_ENTITY_ID),
             origin_detection: values.flag(DD_ORIGIN_DETECTION_ENABLED),
 
             telemetry_enabled: values.flag(DD_INSTRUMENTATION_TELEMETRY_ENABLED),
+            telemetry: telemetry(&values),
             remote_config_enabled: values.flag(DD_REMOTE_CONFIGURATION_ENABLED),
             remote_config_poll_interval: values.seconds(DD_REMOTE_CONFIG_POLL_INTERVAL_SECONDS),
+            extra_services: values.list(DD_EXTRA_SERVICES),
             site: values.text(DD_SITE).unwrap_or_default(),
             api_key,
             agentless,
             proxy_https: values.secret(DD_PROXY_HTTPS),
             appsec_enabled,
+            profiling_enabled: values.flag(DD_PROFILING_ENABLED),
+            data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
+            dynamic_instrumentation_enabled: values.flag(DD_DYNAMIC_INSTRUMENTATION_ENABLED),
             otel_enabled: values.flag(DD_TRACE_OTEL_ENABLED),
             otlp_headers: values.secret(OTEL_EXPORTER_OTLP_TRACES_HEADERS),
             test_session_token: values.text(_DD_TRACE_TEST_SESSION_TOKEN),
@@ -287,6 +303,37 @@ impl Facts {
             span_rules_file: file.and_then(|path| read_rules(environment, &path, problems)),
         }
     }
+}
+
+fn telemetry(values: &Values<'_>) -> TelemetrySettings {
+    use Name::*;
+    let install = InstallSignature {
+        id: values.text(DD_INSTRUMENTATION_INSTALL_ID),
+        kind: values.text(DD_INSTRUMENTATION_INSTALL_TYPE),
+        time: values.text(DD_INSTRUMENTATION_INSTALL_TIME),
+    };
+    let is_signed = install.id.is_some() || install.kind.is_some() || install.time.is_some();
+    TelemetrySettings {
+        heartbeat_interval: values.seconds(DD_TELEMETRY_HEARTBEAT_INTERVAL),
+        extended_heartbeat_interval: values.seconds(_DD_TELEMETRY_EXTENDED_HEARTBEAT_INTERVAL),
+        metrics_interval: values.seconds(DD_TELEMETRY_METRICS_AGGREGATION_INTERVAL),
+        metrics: values.flag(DD_TELEMETRY_METRICS_ENABLED),
+        logs: values.flag(DD_TELEMETRY_LOG_COLLECTION_ENABLED),
+        dependencies: values.flag(DD_TELEMETRY_DEPENDENCY_COLLECTION_ENABLED),
+        debug: values.flag(DD_INTERNAL_TELEMETRY_DEBUG_ENABLED),
+        install_signature: is_signed.then_some(install),
+        endpoints_per_message: values.size(DD_API_SECURITY_ENDPOINT_COLLECTION_MESSAGE_LIMIT),
+    }
+}
+
+/// The file that is named, or one of our own name in the folder that is.
+fn log_file(values: &Values<'_>) -> Option<PathBuf> {
+    let file = values.text(Name::DD_TRACE_LOG_FILE).map(PathBuf::from);
+    let in_folder = || {
+        let folder = values.text(Name::DD_TRACE_LOG_DIRECTORY)?;
+        Some(Path::new(&folder).join(format!("ddtrace-rust-{}.log", std::process::id())))
+    };
+    file.or_else(in_folder)
 }
 
 fn agent_url(values: &Values<'_>, facts: &Facts) -> AgentUrl {

@@ -22,7 +22,7 @@
 //! * **Secrets don't show.** Keys are [`Secret`]s, and user names and passwords are cut from URLs
 //!   before anything is stored for reports.
 //!
-//! Remote configuration is a further source on top: [`Config::with_remote`] makes a new `Config`
+//! Remote configuration is a further source on top: [`Config::with_remote_settings`] makes a new `Config`
 //! from an old one, to be swapped in whole. Readers hold an `Arc<Config>` and never see a mixture.
 
 mod agent_url;
@@ -35,6 +35,7 @@ mod markdown;
 mod otel;
 mod parse;
 mod problem;
+mod remote;
 mod secret;
 mod setting;
 mod sources;
@@ -46,13 +47,15 @@ mod yaml;
 pub use agent_url::{AgentUrl, DogstatsdAddress};
 pub use builder::ConfigBuilder;
 pub use effective::{
-    ApiVersion, Config, DbmMode, ExtractBehavior, QueryObfuscation, StatsLimits, TraceExporter,
+    ApiVersion, Config, DbmMode, ExtractBehavior, InstallSignature, QueryObfuscation, StatsLimits,
+    TelemetrySettings, TraceExporter,
 };
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use integration::IntegrationSettings;
 pub use markdown::markdown;
 pub use otel::{OtelFinding, OtelFindingKind};
 pub use problem::Problem;
+pub use remote::RemoteSetting;
 pub use secret::Secret;
 pub use setting::{Beyond, Kind, Setting};
 pub use sources::{Entry, Origin, Resolved};

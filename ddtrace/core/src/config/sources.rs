@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::otel::{self, OtelFinding, OtelFindingKind};
 use super::parse::{self, Note, Outcome};
 use super::problem::Problem;
+use super::remote::RemoteSetting;
 use super::setting::Setting;
 use super::stable_file::{self, Process, StableConfig};
 use super::table::{NOT_READ, Name, SETTINGS};
@@ -138,6 +139,21 @@ impl Resolved {
         }
     }
 
+    /// Adds a value that did not stand under any name.
+    fn add_value(&mut self, origin: Origin, value: &CodeValue, config_id: Option<String>) {
+        let setting = self.setting;
+        let (raw, outcome) = match value {
+            CodeValue::Parsed(value) => (value.to_string(), Outcome::value(value.clone())),
+            CodeValue::Text(text) => (text.clone(), parse::parse(&setting.kind, text)),
+        };
+        let found = Found {
+            name: setting.name.to_owned(),
+            raw,
+            config_id,
+        };
+        self.add(origin, found, outcome);
+    }
+
     /// What was wrong with the texts of the sources for which `asked` holds.
     fn problems(&self, asked: impl Fn(Origin) -> bool) -> impl Iterator<Item = Problem> {
         let effective = self.effective();
@@ -167,7 +183,7 @@ struct Found {
     config_id: Option<String>,
 }
 
-/// A value that the program set, or a text that it wants parsed.
+/// A value that the program or remote configuration gives, or a text that is to be parsed.
 #[derive(Clone, Debug)]
 pub(super) enum CodeValue {
     Parsed(Value),
@@ -217,11 +233,12 @@ impl Sources {
                 find(setting, &local.values, None),
             );
             let datadog = find(setting, variables, None);
+            let is_set = datadog.is_some();
             if setting.otel_wins {
                 one.add_text(Origin::Environment, datadog);
-                add_otel(&mut one, variables, false, &mut findings);
+                add_otel(&mut one, variables, is_set, &mut findings);
             } else {
-                add_otel(&mut one, variables, datadog.is_some(), &mut findings);
+                add_otel(&mut one, variables, is_set, &mut findings);
                 one.add_text(Origin::Environment, datadog);
             }
             let fleet_id = fleet.config_id.as_ref();
@@ -230,21 +247,22 @@ impl Sources {
                 find(setting, &fleet.values, fleet_id),
             );
             if let Some(value) = code.get(&setting.id) {
-                let (raw, outcome) = match value {
-                    CodeValue::Parsed(value) => (value.to_string(), Outcome::value(value.clone())),
-                    CodeValue::Text(text) => (text.clone(), parse::parse(&setting.kind, text)),
-                };
-                let found = Found {
-                    name: setting.name.to_owned(),
-                    raw,
-                    config_id: None,
-                };
-                one.add(Origin::Code, found, outcome);
+                one.add_value(Origin::Code, value, None);
             }
             problems.extend(one.problems(|_| true));
             resolved.push(one);
         }
-        for name in variables.keys().filter(|name| name.starts_with("OTEL_")) {
+        for (name, value) in variables
+            .iter()
+            .filter(|(name, _)| name.starts_with("OTEL_"))
+        {
+            if otel::is_invalid_elsewhere(name, value) {
+                findings.push(OtelFinding {
+                    kind: OtelFindingKind::Invalid,
+                    otel: name.clone(),
+                    setting: None,
+                });
+            }
             if !otel::is_supported(name) {
                 let kind = OtelFindingKind::Unsupported;
                 findings.push(OtelFinding {
@@ -278,21 +296,20 @@ impl Sources {
     /// Puts remote values on top, in place of earlier remote values.
     pub(super) fn with_remote(
         &self,
-        values: &[(Name, String)],
-        config_id: Option<&str>,
+        settings: &[RemoteSetting],
         problems: &mut Vec<Problem>,
     ) -> Sources {
         let mut sources = self.clone();
         for one in &mut sources.resolved {
             one.entries
                 .retain(|entry| entry.origin != Origin::RemoteConfig);
-            for (_, text) in values.iter().filter(|(name, _)| *name == one.setting.id) {
-                let found = Found {
-                    name: one.setting.name.to_owned(),
-                    raw: text.clone(),
-                    config_id: config_id.map(str::to_owned),
-                };
-                one.add_text(Origin::RemoteConfig, Some(found));
+            let is_meant = |setting: &&RemoteSetting| setting.name == one.setting.id;
+            for setting in settings.iter().filter(is_meant) {
+                one.add_value(
+                    Origin::RemoteConfig,
+                    &setting.value,
+                    setting.config_id.clone(),
+                );
             }
             problems.extend(one.problems(|origin| origin == Origin::RemoteConfig));
         }
@@ -341,7 +358,7 @@ fn find(
 fn add_otel(
     one: &mut Resolved,
     variables: &BTreeMap<String, String>,
-    hidden: bool,
+    is_set: bool,
     findings: &mut Vec<OtelFinding>,
 ) {
     let argument = variables.get("OTEL_TRACES_SAMPLER_ARG").map(String::as_str);
@@ -360,7 +377,7 @@ fn add_otel(
                 setting,
             });
         };
-        if hidden {
+        if is_set {
             count(OtelFindingKind::Hiding);
         } else if outcome.value.is_none() {
             count(OtelFindingKind::Invalid);

@@ -64,7 +64,7 @@ settings! {
     DD_ENV => text(),
     /// The version of the service.
     DD_VERSION => text(),
-    /// Tags for every span. `service`, `env` and `version` in it stand in for the settings of those names.
+    /// Tags for every span. `service`, `env`, `version`, `git.repository_url` and `git.commit.sha` in it stand in for the settings of those names.
     DD_TAGS => optional(Kind::Tags).otel(&["OTEL_RESOURCE_ATTRIBUTES"]),
     /// Renames services: spans of the first name are reported under the second.
     DD_SERVICE_MAPPING => optional(Kind::Mapping),
@@ -91,8 +91,8 @@ settings! {
     DD_DOGSTATSD_PORT => of(Kind::Integer { min: 1, max: 65_535, beyond: Beyond::Default }, "8125")
         .products(&["dogstatsd"]),
 
-    /// Format of trace payloads. `v0.5` is smaller, but has no structured metadata, links or events.
-    DD_TRACE_API_VERSION => of(Kind::Choice(&["v0.4", "v0.5"]), "v0.4"),
+    /// Format of trace payloads. `v0.5` is smaller, but has no structured metadata, links or events; `v1` is used if the agent says that it takes it.
+    DD_TRACE_API_VERSION => of(Kind::Choice(&["v0.4", "v0.5", "v1"]), "v0.4"),
     /// Bytes of finished spans that wait for sending; beyond it new chunks are dropped and counted.
     DD_TRACE_WRITER_BUFFER_SIZE_BYTES => integer(1024, Beyond::Nearest, "20971520"),
     /// Largest payload in bytes; at most the size of the buffer.
@@ -195,6 +195,8 @@ settings! {
     DD_RUNTIME_METRICS_ENABLED => flag(false).otel(&["OTEL_METRICS_EXPORTER"]).otel_wins().products(&["runtime metrics"]),
     /// Whether these carry the runtime's id.
     DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED => flag(false).products(&["runtime metrics"]),
+    /// Experiments that take part, by name. `DD_RUNTIME_METRICS_ENABLED` sends metrics of the process as gauges.
+    DD_TRACE_EXPERIMENTAL_FEATURES_ENABLED => optional(Kind::List).products(&["runtime metrics"]),
     /// Whether the tracer sends metrics about itself.
     DD_TRACE_HEALTH_METRICS_ENABLED => flag(false).products(&["dogstatsd"]),
 
@@ -206,6 +208,8 @@ settings! {
     DD_TRACE_LOG_LEVEL => optional(Kind::Choice(&["error", "critical", "warn", "warning", "info", "debug", "trace", "off"])),
     /// A file for the tracer's own log, instead of standard error.
     DD_TRACE_LOG_FILE => text(),
+    /// A folder for the tracer's own log; the file in it is `ddtrace-rust-<process>.log`. DD_TRACE_LOG_FILE beats it.
+    DD_TRACE_LOG_DIRECTORY => text(),
     /// Level of what goes to that file.
     DD_TRACE_LOG_FILE_LEVEL => of(Kind::Choice(&["error", "critical", "warn", "warning", "info", "debug", "trace", "off"]), "debug"),
     /// Size in bytes at which that file is renamed and begun anew; one older file is kept.
@@ -232,12 +236,41 @@ settings! {
 
     /// Whether the tracer reports its configuration and health.
     DD_INSTRUMENTATION_TELEMETRY_ENABLED => flag(true).products(&["telemetry"]),
+    /// Seconds between two signs of life.
+    DD_TELEMETRY_HEARTBEAT_INTERVAL => seconds("60").products(&["telemetry"]),
+    /// For tests: seconds between two signs of life that repeat the whole configuration.
+    _DD_TELEMETRY_EXTENDED_HEARTBEAT_INTERVAL => seconds("86400").products(&["telemetry", "tests"]),
+    /// For tests: seconds over which metrics of the library are added up; never longer than the time between two signs of life.
+    DD_TELEMETRY_METRICS_AGGREGATION_INTERVAL => seconds("10").products(&["telemetry", "tests"]),
+    /// Whether the tracer reports metrics of its own.
+    DD_TELEMETRY_METRICS_ENABLED => flag(true).products(&["telemetry"]),
+    /// Whether the tracer reports its own errors, without anything of the program's.
+    DD_TELEMETRY_LOG_COLLECTION_ENABLED => flag(true).products(&["telemetry"]),
+    /// Whether the crates that the program was built from are reported.
+    DD_TELEMETRY_DEPENDENCY_COLLECTION_ENABLED => flag(true).products(&["telemetry"]),
+    /// Whether telemetry is marked as that of a test.
+    DD_INTERNAL_TELEMETRY_DEBUG_ENABLED => flag(false).products(&["telemetry"]),
+    /// Set by installers: the id of the installation.
+    DD_INSTRUMENTATION_INSTALL_ID => text().products(&["telemetry"]),
+    /// Set by installers: how it was installed.
+    DD_INSTRUMENTATION_INSTALL_TYPE => text().products(&["telemetry"]),
+    /// Set by installers: when it was installed, in seconds since the epoch.
+    DD_INSTRUMENTATION_INSTALL_TIME => text().products(&["telemetry"]),
+    /// Set by installers: what is injected into programs of other languages. Reported, and without effect here.
+    DD_INJECTION_ENABLED => text().products(&["telemetry"]),
+    /// Set by installers: whether that happens against all odds. Reported, and without effect here.
+    DD_INJECT_FORCE => optional(Kind::Flag).products(&["telemetry"]),
+    /// Endpoints of web frameworks in one message.
+    DD_API_SECURITY_ENDPOINT_COLLECTION_MESSAGE_LIMIT => of(Kind::Integer { min: 1, max: 300, beyond: Beyond::Nearest }, "300")
+        .products(&["telemetry", "appsec"]),
     /// Whether the backend may change settings.
     DD_REMOTE_CONFIGURATION_ENABLED => flag(true).products(&["remote configuration"]),
     /// Seconds between two questions for remote settings.
     DD_REMOTE_CONFIG_POLL_INTERVAL_SECONDS => seconds("5.0")
         .aliases(&["DD_REMOTECONFIG_POLL_SECONDS"])
         .products(&["remote configuration"]),
+    /// Names of services that this process reports under besides its own, so that it is sent what is meant for them.
+    DD_EXTRA_SERVICES => optional(Kind::List).products(&["remote configuration"]),
 
     /// The Datadog site, for sending without an agent.
     DD_SITE => text().default_text("datadoghq.com").products(&["agentless"]),
@@ -249,6 +282,14 @@ settings! {
     DD_PROXY_HTTPS => optional(Kind::Secret).products(&["agentless"]),
     /// Whether requests are inspected for attacks. Core reads it to keep a payload format that can carry the findings.
     DD_APPSEC_ENABLED => optional(Kind::Flag).products(&["appsec", "tracing"]),
+    /// Whether the backend looks for vulnerable versions among the crates that are reported.
+    DD_APPSEC_SCA_ENABLED => optional(Kind::Flag).products(&["appsec", "telemetry"]),
+    /// Whether profiles are taken.
+    DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
+    /// Whether the paths of messages through queues are measured.
+    DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// Whether probes may be set while the program runs.
+    DD_DYNAMIC_INSTRUMENTATION_ENABLED => flag(false).products(&["dynamic instrumentation"]),
 
     /// Whether test runs are reported. Without it `cargo ddtrace test` is `cargo test`.
     DD_CIVISIBILITY_ENABLED => flag(true).products(CI),
@@ -313,6 +354,8 @@ settings! {
     DD_CIVISIBILITY_RUST_EXECUTION => of(Kind::Choice(&["auto", "shared", "isolated"]), "auto").products(CI),
     /// Whether runners without a coordinator start one.
     DD_CIVISIBILITY_RUST_COORDINATOR => of(Kind::Choice(&["on", "off"]), "on").products(CI),
+    /// Set by the runner for the processes of tests: the session that they belong to.
+    _DD_TEST_SESSION => text().products(CI),
     /// A manifest beside which the backend's answers lie in files.
     DD_TEST_OPTIMIZATION_MANIFEST_FILE => text().products(CI),
     /// Whether payloads are written to files instead of sent.

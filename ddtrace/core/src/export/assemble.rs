@@ -4,21 +4,24 @@
 //! go onto its first span. One [`FinishedSpan`] is filled at a time, in vectors that are used again and again.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::decide_early::{BAGGAGE_PREFIX, baggage_tags, decide_early};
 use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
+use crate::process_tags::ProcessTags;
 use crate::propagation::{PropagationError, PropagationTags};
-use crate::sampling::{Decision, SamplingSubject, TagLookup, TagValue};
+use crate::sampling::{Decision, SamplingPriority, SamplingSubject, SpanDecision, SpanRules};
 use crate::stack_text::StackText;
 use crate::text::floor_char_boundary;
 use crate::trace::clock::TickConverter;
 use crate::trace::open::{Open, Record, flags};
 use crate::trace::segment::{Buffer, LateTag, Sampling, Segment};
 use crate::trace::service::{ServiceId, ServiceNames};
-use crate::trace::{StoredValue, Tags, Value};
+use crate::trace::{StoredValue, Tags};
 
 /// The agent cuts longer services, names and types; so do we, that a user sees what will be stored.
 const NAME_LIMIT: usize = 100;
@@ -39,6 +42,7 @@ pub(crate) struct Assembler {
     names: ServiceNames,
     process_id: f64,
     pub(crate) runtime_id: String,
+    process_tags: ProcessTags,
     /// `_dd.tracer_kr`: the share of chunks that was not dropped lately.
     pub(crate) keep_rate: f64,
 }
@@ -46,10 +50,16 @@ pub(crate) struct Assembler {
 /// Texts that are made for one chunk.
 pub(crate) struct ChunkTexts {
     trace_id_high: StackText<16>,
-    priority: Option<f64>,
+    priority: SamplingPriority,
     sampling: Sampling,
+    /// `_dd.p.ts`, if a product of this process marked the trace.
+    source: Option<String>,
     partial: Option<f64>,
     late: Vec<LateTag>,
+    /// Keys of the local root's tags that are baggage.
+    baggage_keys: Vec<String>,
+    /// What was decided about single spans.
+    alone: RefCell<HashMap<u64, Option<SpanDecision>>>,
 }
 
 impl ChunkTexts {
@@ -60,11 +70,33 @@ impl ChunkTexts {
             .as_ref()
             .is_some_and(|decision| decision.discard)
     }
+
+    /// Whether the trace is kept.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.priority.is_kept()
+    }
+
+    /// Whether a user or a rule rejected it, so that nothing else may keep it.
+    pub(crate) fn is_rejected_by_hand(&self) -> bool {
+        self.priority < SamplingPriority::AUTO_REJECT
+    }
+
+    /// What the rules for single spans say about one of a trace that is dropped. They are asked once per span, however often
+    /// the chunk is gone through, for they may have limits.
+    fn decide_alone(&self, span: &FinishedSpan<'_>, rules: &SpanRules) -> Option<SpanDecision> {
+        if self.is_sampled() || rules.is_empty() {
+            return None;
+        }
+        let mut alone = self.alone.borrow_mut();
+        let decide = || rules.sample(span.span_id, span.service, span.name);
+        *alone.entry(span.span_id).or_insert_with(decide)
+    }
 }
 
 impl Assembler {
     pub(crate) fn new(config: Arc<Config>, runtime_id: String) -> Self {
         Self {
+            process_tags: ProcessTags::of(&config),
             config,
             clock: TickConverter::new(),
             names: ServiceNames::default(),
@@ -76,7 +108,10 @@ impl Assembler {
 
     /// Brings configuration, clock and names up to date; once before a round of chunks.
     pub(crate) fn refresh(&mut self, config: Arc<Config>) {
-        self.config = config;
+        if !Arc::ptr_eq(&self.config, &config) {
+            self.process_tags = ProcessTags::of(&config);
+            self.config = config;
+        }
         self.clock.refit();
         self.names.refresh();
         crate::trace::tracer::set_seconds(crate::trace::clock::wall());
@@ -88,10 +123,15 @@ impl Assembler {
         let late = segment.take_late(|id| records(buffer).any(|record| record.open.id == id));
         let mut texts = ChunkTexts {
             trace_id_high: StackText::new(),
-            priority: None,
+            priority: SamplingPriority::AUTO_KEEP,
             sampling: Sampling::default(),
+            source: None,
             partial: buffer.partial.then(|| buffer.span_count() as f64),
             late,
+            baggage_keys: baggage_tags(segment, &self.config)
+                .map(|(key, _)| format!("{BAGGAGE_PREFIX}{key}"))
+                .collect(),
+            alone: RefCell::default(),
         };
         if segment.trace_id.high() != 0 {
             let _ = write!(texts.trace_id_high, "{:016x}", segment.trace_id.high());
@@ -99,8 +139,11 @@ impl Assembler {
         let priority = segment
             .priority()
             .unwrap_or_else(|| segment.decide(|| self.decide(buffer, &texts)));
-        texts.priority = Some(f64::from(priority.get()));
+        texts.priority = priority;
         texts.sampling = segment.sampling();
+        texts.source = segment
+            .own_source(&texts.sampling)
+            .map(|source| source.to_string());
         texts
     }
 
@@ -118,6 +161,7 @@ impl Assembler {
         };
         let mut span = FinishedSpan::default();
         self.fill(&mut span, root, segment, &texts.late);
+        add_baggage_tags(&mut span, segment, texts);
         segment.tracer.sampler.decide(&SamplingSubject {
             trace_id_low: segment.trace_id.low(),
             service: span.service,
@@ -136,18 +180,55 @@ impl Assembler {
         span: &mut FinishedSpan<'a>,
         emit: &mut dyn FnMut(&FinishedSpan<'a>),
     ) {
+        self.for_each_of(buffer, texts, span, &|_| true, emit);
+    }
+
+    /// The same for the spans that are wanted; the chunk's tags are on the first of these.
+    pub(crate) fn for_each_of<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+        wanted: &dyn Fn(&FinishedSpan<'a>) -> bool,
+        emit: &mut dyn FnMut(&FinishedSpan<'a>),
+    ) {
         let is_root = |record: &&Record| record.open.flags & flags::ROOT != 0;
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
+        let span_rules = &buffer.segment.tracer.span_rules;
         let mut is_first = true;
         for record in root.into_iter().chain(others) {
             self.fill(span, record, &buffer.segment, &texts.late);
+            if span.is_local_root {
+                add_baggage_tags(span, &buffer.segment, texts);
+            }
+            if let Some(decision) = texts.decide_alone(span, span_rules) {
+                add_span_decision(span, decision);
+            }
+            if !wanted(span) {
+                continue;
+            }
             if is_first {
                 self.add_chunk_tags(span, &buffer.segment, texts);
                 is_first = false;
             }
             emit(span);
         }
+    }
+
+    /// Makes the local root of a chunk, if it is there.
+    pub(crate) fn fill_root<'a>(
+        &'a self,
+        buffer: &'a Buffer,
+        texts: &'a ChunkTexts,
+        span: &mut FinishedSpan<'a>,
+    ) -> bool {
+        let root = records(buffer).find(|record| record.open.flags & flags::ROOT != 0);
+        if let Some(root) = root {
+            self.fill(span, root, &buffer.segment, &texts.late);
+            add_baggage_tags(span, &buffer.segment, texts);
+        }
+        root.is_some()
     }
 
     /// Makes a finished span of a record.
@@ -259,6 +340,7 @@ impl Assembler {
         if let Some(env) = config.env.as_deref().filter(|_| span.meta("env").is_none()) {
             span.meta.push(("env", env.into()));
         }
+        super::derived_tags::add(span, config);
         let is_global = span.service == config.service;
         if let Some(version) = version {
             span.set_meta("version", version);
@@ -275,6 +357,9 @@ impl Assembler {
             .and_then(|remote| remote.origin.as_deref())
         {
             span.set_meta("_dd.origin", origin);
+        }
+        if !config.apm_tracing_enabled {
+            span.set_metric("_dd.apm.enabled", 0.0);
         }
         if span.is_local_root {
             self.add_root_tags(span, segment);
@@ -352,19 +437,24 @@ impl Assembler {
             span.set_meta(PropagationTags::TRACE_ID_HIGH, texts.trace_id_high.as_str());
         }
         span.meta.push(("language", "rust".into()));
-        if let Some(priority) = texts.priority {
-            span.metrics.push(("_sampling_priority_v1", priority));
-        }
+        let priority = f64::from(texts.priority.get());
+        span.metrics.push(("_sampling_priority_v1", priority));
         span.metrics.push(("_dd.tracer_kr", self.keep_rate));
         if let Some(count) = texts.partial {
             span.metrics.push(("_dd.rs.partial_flush", count));
         }
         for (key, value) in segment.remote.iter().flat_map(|remote| remote.tags.iter()) {
-            if key != PropagationTags::TRACE_ID_HIGH {
+            // With 128-bit ids off it is a tag that came in; otherwise it was written above.
+            if key != PropagationTags::TRACE_ID_HIGH || texts.trace_id_high.is_empty() {
                 span.set_meta(key, value);
             }
         }
-        let Sampling { decision, manual } = &texts.sampling;
+        if let Some(source) = &texts.source {
+            span.set_meta(PropagationTags::TRACE_SOURCE, source);
+        }
+        let Sampling {
+            decision, manual, ..
+        } = &texts.sampling;
         if let Some(mechanism) = manual {
             span.set_meta(PropagationTags::DECISION_MAKER, mechanism.decision_maker());
         }
@@ -392,6 +482,9 @@ impl Assembler {
                 }
             }
         }
+        if !self.process_tags.as_str().is_empty() {
+            span.set_meta("_dd.tags.process", self.process_tags.as_str());
+        }
         if self.config.git_metadata {
             if let Some(url) = &self.config.git_repository_url {
                 span.set_meta("_dd.git.repository_url", url);
@@ -403,56 +496,26 @@ impl Assembler {
     }
 }
 
-/// The sampler's decision while the local root is still open, for whoever needs it before: injection, partial flush.
-pub(crate) fn decide_early(segment: &Segment, config: &Config) -> Decision {
-    segment.with_root(|site, service, tags| {
-        let rare = tags.and_then(|tags| tags.rare.as_deref());
-        let service = rare
-            .and_then(|rare| rare.service_id)
-            .map_or(service, ServiceId);
-        let interned = crate::trace::service::name(service);
-        let text = rare.and_then(|rare| rare.service.as_deref());
-        let own = text.or(interned.as_deref()).unwrap_or(&config.service);
-        let name = rare
-            .and_then(|rare| rare.name.as_deref())
-            .unwrap_or(site.name());
-        let resource = rare
-            .and_then(|rare| rare.resource.as_deref())
-            .or(site.resource())
-            .unwrap_or(name);
-        segment.tracer.sampler.decide(&SamplingSubject {
-            trace_id_low: segment.trace_id.low(),
-            service: config.service_mapping.get(own).map_or(own, |to| &**to),
-            env: config.env.as_deref().unwrap_or_default(),
-            name,
-            resource,
-            tags: &RootTags(tags),
-        })
-    })
+/// Says why a span is kept although its trace is not.
+fn add_span_decision(span: &mut FinishedSpan<'_>, decision: SpanDecision) {
+    span.set_metric(SpanDecision::MECHANISM_TAG, SpanDecision::MECHANISM);
+    span.set_metric(SpanDecision::RATE_TAG, decision.rule_rate);
+    if let Some(limit) = decision.max_per_second {
+        span.set_metric(SpanDecision::LIMIT_TAG, limit);
+    }
 }
 
-/// The local root's tags for a rule that looks at them, before the root is done.
-struct RootTags<'a>(Option<&'a Tags>);
-
-impl TagLookup for RootTags<'_> {
-    fn tag(&self, key: &str) -> Option<TagValue<'_>> {
-        match self.0?.get(key)? {
-            Value::Static(text) | Value::Text(text) => Some(TagValue::Text(text)),
-            Value::Number(number) => Some(TagValue::Number(number)),
-            Value::Absent => None,
+fn add_baggage_tags<'a>(span: &mut FinishedSpan<'a>, segment: &'a Segment, texts: &'a ChunkTexts) {
+    for key in &texts.baggage_keys {
+        let value = segment.baggage().get(&key[BAGGAGE_PREFIX.len()..]);
+        if let Some(value) = value.filter(|_| span.meta(key).is_none()) {
+            span.meta.push((key, cut_text(value)));
         }
     }
 }
 
-impl TagLookup for FinishedSpan<'_> {
-    fn tag(&self, key: &str) -> Option<TagValue<'_>> {
-        let text = self.meta(key).map(TagValue::Text);
-        text.or_else(|| self.metric(key).map(TagValue::Number))
-    }
-}
-
 /// All records of a chunk, parents before children within a buffer.
-fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
+pub(super) fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
     let rest = buffer
         .rest
         .iter()

@@ -68,14 +68,31 @@ pub(crate) fn joined<'a>(
     joined
 }
 
+/// Up to this many headers a name is compared with each: a look-up parses and hashes it first, which costs as much as thirty
+/// comparisons of lengths, and most of the names that are asked for are not there.
+const FEW_HEADERS: usize = 24;
+
 impl Carrier for HeaderMap {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        HeaderMap::get(self, name).map(HeaderValue::as_bytes)
+        if self.len() > FEW_HEADERS {
+            return HeaderMap::get(self, name).map(HeaderValue::as_bytes);
+        }
+        self.iter()
+            .find(|(key, _)| key.as_str() == name)
+            .map(|(_, value)| value.as_bytes())
     }
 
     fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
-        for value in HeaderMap::get_all(self, name) {
-            visit(value.as_bytes());
+        if self.len() > FEW_HEADERS {
+            for value in HeaderMap::get_all(self, name) {
+                visit(value.as_bytes());
+            }
+            return;
+        }
+        for (key, value) in self {
+            if key.as_str() == name {
+                visit(value.as_bytes());
+            }
         }
     }
 
@@ -111,6 +128,12 @@ fn static_name(name: &str) -> Option<HeaderName> {
         "x-datadog-tags" => HeaderName::from_static("x-datadog-tags"),
         "traceparent" => HeaderName::from_static("traceparent"),
         "tracestate" => HeaderName::from_static("tracestate"),
+        "x-b3-traceid" => HeaderName::from_static("x-b3-traceid"),
+        "x-b3-spanid" => HeaderName::from_static("x-b3-spanid"),
+        "x-b3-sampled" => HeaderName::from_static("x-b3-sampled"),
+        "x-b3-flags" => HeaderName::from_static("x-b3-flags"),
+        "b3" => HeaderName::from_static("b3"),
+        "baggage" => HeaderName::from_static("baggage"),
         _ => return None,
     })
 }
@@ -260,6 +283,25 @@ mod tests {
             Some(&b"a=1,b=2"[..])
         );
         assert!(joined(&headers, "other", 8).is_none());
+    }
+
+    #[test]
+    fn few_headers_and_many_are_searched_alike() {
+        for others in [0, FEW_HEADERS, 2 * FEW_HEADERS] {
+            let mut headers = HeaderMap::new();
+            for other in 0..others {
+                let name = HeaderName::from_bytes(format!("x-other-{other}").as_bytes()).unwrap();
+                headers.append(name, HeaderValue::from_static("o"));
+            }
+            for value in ["1", "2"] {
+                headers.append("X-Wanted", HeaderValue::from_static(value));
+            }
+            assert_eq!(Carrier::get(&headers, "x-wanted"), Some(&b"1"[..]));
+            assert_eq!(Carrier::get(&headers, "x-want"), None);
+            let mut seen = Vec::new();
+            Carrier::get_all(&headers, "x-wanted", &mut |value| seen.push(value));
+            assert_eq!(seen, [b"1", b"2"], "{others} others");
+        }
     }
 
     #[test]

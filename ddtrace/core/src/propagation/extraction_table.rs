@@ -1,5 +1,4 @@
-//! The acceptance table of extraction (A), row by row under its numbers. Rows about styles that are not there yet are left
-//! out, and so are the baggage parts of rows.
+//! The acceptance table of extraction (A), row by row under its numbers.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +20,16 @@ type Row = (&'static str, Vec<(&'static str, &'static str)>, String);
 
 /// A context in the notation of the table.
 fn shown(extracted: &Extracted) -> String {
-    let Some(context) = &extracted.context else {
+    if extracted.is_empty() {
         return "no context".to_owned();
+    }
+    let none = SpanContext::default();
+    let context = extracted.context.as_ref().unwrap_or(&none);
+    let mut shown = if context.trace_id.is_zero() {
+        "trace none".to_owned()
+    } else {
+        format!("trace {}", context.trace_id)
     };
-    let mut shown = format!("trace {}", context.trace_id);
     match context.span_id {
         Some(span_id) => shown += &format!("; span {span_id}"),
         None => shown += "; span none",
@@ -47,6 +52,9 @@ fn shown(extracted: &Extracted) -> String {
     if let Some(tracestate) = &context.tracestate {
         shown += &format!("; tracestate={tracestate}");
     }
+    for (key, value) in extracted.baggage.iter() {
+        shown += &format!("; {key}: {value}");
+    }
     for link in &extracted.links {
         let tracestate = link.tracestate.as_deref().unwrap_or("none");
         shown += &format!(
@@ -58,6 +66,7 @@ fn shown(extracted: &Extracted) -> String {
 }
 
 const ONE: &str = "trace 00000000000000000000000000000001; span 2";
+const NOTHING: &str = "trace none; span none";
 const WIDE: &str = "trace 11111111111111110000000000000001; span 2";
 const PARENT: &str = "00-11111111111111110000000000000001-0000000000000002-01";
 const PARENT_DROPPED: &str = "00-11111111111111110000000000000001-0000000000000002-00";
@@ -86,6 +95,10 @@ fn contexts_are_extracted_as_the_table_says() {
     let wide = format!("big={},small=1,tiny=wwwwwwwwwwwwwwwwwwww", "v".repeat(500));
     let wide: &'static str = String::leak(wide);
     let wide_kept = &wide[..wide.len() - ",tiny=wwwwwwwwwwwwwwwwwwww".len()];
+
+    let baggage = |header: &'static str| vec![("baggage", header)];
+    let long_item: &'static str = String::leak(format!("a={},b=1", "x".repeat(8190)));
+    let long_item_kept = format!("{NOTHING}; a: {}", "x".repeat(8190));
 
     let rows: Vec<Row> = vec![
         ("A1", datadog(&[]), ONE.into()),
@@ -239,20 +252,21 @@ fn contexts_are_extracted_as_the_table_says() {
             w3c(PARENT, "dd=foo,bar=2"),
             format!("{WIDE}; prio 1; tracestate=dd=foo,bar=2"),
         ),
+        // The decision maker is ours here and below: so does system-tests want it for a trace that only others were at.
         (
             "A30",
             w3c(PARENT, "foo=1 \t , \t bar=2, \t baz=3"),
-            format!("{WIDE}; prio 1; tracestate=foo=1,bar=2,baz=3"),
+            format!("{WIDE}; prio 1; _dd.p.dm=-0; tracestate=foo=1,bar=2,baz=3"),
         ),
         (
             "A31",
             w3c(PARENT, many),
-            format!("{WIDE}; prio 1; tracestate={first_32}"),
+            format!("{WIDE}; prio 1; _dd.p.dm=-0; tracestate={first_32}"),
         ),
         (
             "A32",
             w3c(PARENT, wide),
-            format!("{WIDE}; prio 1; tracestate={wide_kept}"),
+            format!("{WIDE}; prio 1; _dd.p.dm=-0; tracestate={wide_kept}"),
         ),
         (
             "A33",
@@ -272,6 +286,34 @@ fn contexts_are_extracted_as_the_table_says() {
             ]
             .concat(),
             format!("{WIDE}; _dd.parent_id=0000000000000009; tracestate=foo=1"),
+        ),
+        // That `user.id` becomes a tag is said where spans are tested.
+        (
+            "A35",
+            baggage("foo=bar,user.id=u1"),
+            format!("{NOTHING}; foo: bar; user.id: u1"),
+        ),
+        (
+            "A36",
+            baggage("userId=Am%C3%A9lie,serverNode=DF%2028,isProduction=false"),
+            format!("{NOTHING}; userId: Am\u{e9}lie; serverNode: DF 28; isProduction: false"),
+        ),
+        ("A37", baggage("foo=,a=b"), "no context".into()),
+        (
+            "A38",
+            baggage("foo=bar;prop=1"),
+            format!("{NOTHING}; foo: bar;prop=1"),
+        ),
+        (
+            "A39",
+            baggage(" a = 1 , b = 2 "),
+            format!("{NOTHING}; a: 1; b: 2"),
+        ),
+        ("A40", baggage(long_item), long_item_kept),
+        (
+            "several headers are one",
+            vec![("baggage", "a=1"), ("baggage", "b=2")],
+            format!("{NOTHING}; a: 1; b: 2"),
         ),
         (
             "A58",
@@ -302,8 +344,8 @@ fn contexts_are_extracted_as_the_table_says() {
     }
 }
 
-/// Two traces in one carrier.
-const TWO_TRACES: [(&str, &str); 6] = [
+/// Two traces in one carrier, and baggage.
+const TWO_TRACES: [(&str, &str); 7] = [
     ("x-datadog-trace-id", "1"),
     ("x-datadog-parent-id", "2"),
     ("x-datadog-tags", "_dd.p.tid=1111111111111111,_dd.p.dm=-4"),
@@ -313,25 +355,66 @@ const TWO_TRACES: [(&str, &str); 6] = [
         "00-12345678901234567890123456789012-1234567890123456-01",
     ),
     ("tracestate", "dd=s:2,foo=1"),
+    ("baggage", "key1=value1"),
 ];
 
 #[test]
 fn settings_change_the_extraction_as_the_table_says() {
-    let both = [Style::TraceContext, Style::Datadog];
+    let of = |styles: &[Style]| Propagator::new(styles, styles);
+    let restarting = || Propagator::default().with_behavior(ExtractBehavior::Restart);
+    let continued = format!("{WIDE}; prio 2; _dd.p.dm=-4");
+    let old = [
+        ("x-datadog-trace-id", "1"),
+        ("x-datadog-parent-id", "2"),
+        ("ot-baggage-key", "v"),
+    ];
     for (number, propagator, pairs, expected) in [
-        ("A42", Propagator::default().with_128_bit_ids(false), &[("traceparent", PARENT)][..], format!("{WIDE}; prio 1")),
+        (
+            "A41",
+            Propagator::default().with_old_baggage(true),
+            &old[..],
+            format!("{ONE}; key: v"),
+        ),
+        ("A41 without the setting", Propagator::default(), &old, ONE.to_owned()),
+        (
+            "A41 without a trace",
+            Propagator::default().with_old_baggage(true),
+            &old[2..],
+            "no context".to_owned(),
+        ),
+        (
+            "A42",
+            Propagator::default().with_128_bit_ids(false),
+            &[("traceparent", PARENT)],
+            format!("{WIDE}; prio 1"),
+        ),
+        (
+            "A52",
+            restarting(),
+            &TWO_TRACES,
+            format!(
+                "{NOTHING}; key1: value1; link 11111111111111110000000000000001 2 flags 1 tracestate none \
+                 propagation_behavior_extract datadog"
+            ),
+        ),
+        (
+            "A53",
+            restarting(),
+            &[("baggage", "a=1")],
+            format!("{NOTHING}; a: 1"),
+        ),
         (
             "A54",
             Propagator::default().with_extract_first(true),
             &TWO_TRACES,
-            format!("{WIDE}; prio 2; _dd.p.dm=-4"),
+            format!("{continued}; key1: value1"),
         ),
         (
             "A55",
-            Propagator::new(&both, &both),
+            of(&[Style::TraceContext, Style::Datadog, Style::Baggage]),
             &TWO_TRACES,
             "trace 12345678901234567890123456789012; span 1311768467284833366; prio 2; tracestate=dd=s:2,foo=1; \
-             link 11111111111111110000000000000001 2 flags 1 tracestate none terminated_context datadog"
+             key1: value1; link 11111111111111110000000000000001 2 flags 1 tracestate none terminated_context datadog"
                 .to_owned(),
         ),
         (
@@ -339,13 +422,115 @@ fn settings_change_the_extraction_as_the_table_says() {
             Propagator::default(),
             &TWO_TRACES,
             format!(
-                "{WIDE}; prio 2; _dd.p.dm=-4; link 12345678901234567890123456789012 1311768467284833366 flags 1 \
+                "{continued}; key1: value1; link 12345678901234567890123456789012 1311768467284833366 flags 1 \
                  tracestate dd=s:2,foo=1 terminated_context tracecontext"
             ),
         ),
-        ("A56", Propagator::new(&[], &[]), &TWO_TRACES, "no context".to_owned()),
+        ("A56", of(&[]), &TWO_TRACES, "no context".to_owned()),
+        (
+            "A57",
+            Propagator::default(),
+            &[("baggage", "user.id=1,b=2")],
+            format!("{NOTHING}; user.id: 1; b: 2"),
+        ),
+        (
+            "everything is ignored",
+            Propagator::default().with_behavior(ExtractBehavior::Ignore),
+            &TWO_TRACES,
+            "no context".to_owned(),
+        ),
+        (
+            "only the first style, though its headers are absent",
+            of(&[Style::B3, Style::Datadog, Style::Baggage]).with_extract_first(true),
+            &TWO_TRACES,
+            format!("{NOTHING}; key1: value1"),
+        ),
     ] {
         assert_eq!(shown(&propagator.extract(&headers(pairs))), expected, "{number}");
+    }
+}
+
+#[test]
+fn b3_is_extracted_as_the_table_says() {
+    const TRACE: &str = "80f198ee56343ba864fe8b2a57d3eff7";
+    const B3: &str = "trace 80f198ee56343ba864fe8b2a57d3eff7; span 16453819474850114513";
+    let multi = |trace_id: &'static str, more: &[(&'static str, &'static str)]| {
+        [
+            &[
+                ("x-b3-traceid", trace_id),
+                ("x-b3-spanid", "e457b5a2e4d86bd1"),
+            ][..],
+            more,
+        ]
+        .concat()
+    };
+    let single = |value: &'static str| vec![("b3", value)];
+    let sampled = |value| ("x-b3-sampled", value);
+    let flags = |value| ("x-b3-flags", value);
+    let rows: Vec<Row> = vec![
+        (
+            "A43",
+            multi(TRACE, &[sampled("0")]),
+            format!("{B3}; prio 0"),
+        ),
+        (
+            "A44",
+            multi(TRACE, &[flags("1"), sampled("0")]),
+            format!("{B3}; prio 2"),
+        ),
+        (
+            "A45",
+            multi("64fe8b2a57d3eff7", &[]),
+            "trace 000000000000000064fe8b2a57d3eff7; span 16453819474850114513".into(),
+        ),
+        ("A46", vec![sampled("1")], "no context".into()),
+        (
+            "A47",
+            single("80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1"),
+            format!("{B3}; prio 1"),
+        ),
+        (
+            "A48",
+            single("80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-d"),
+            format!("{B3}; prio 2"),
+        ),
+        (
+            "A49",
+            single("80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90"),
+            format!("{B3}; prio 1"),
+        ),
+        ("A50", single("d"), format!("{NOTHING}; prio 2")),
+        ("A51", single(""), "no context".into()),
+        (
+            "kept",
+            multi(TRACE, &[sampled("1")]),
+            format!("{B3}; prio 1"),
+        ),
+        ("undecided", multi(TRACE, &[sampled("true")]), B3.into()),
+        (
+            "no number",
+            multi("xyz", &[sampled("1")]),
+            "no context".into(),
+        ),
+        ("no trace", multi("0", &[sampled("1")]), "no context".into()),
+        (
+            "no span",
+            vec![("x-b3-traceid", "1")],
+            "trace 00000000000000000000000000000001; span none".into(),
+        ),
+    ];
+    for (number, pairs, expected) in rows {
+        let style = if pairs[0].0 == "b3" {
+            Style::B3
+        } else {
+            Style::B3Multi
+        };
+        let propagator = Propagator::new(&[style], &[style]);
+        assert_eq!(
+            shown(&propagator.extract(&headers(&pairs))),
+            expected,
+            "{number}"
+        );
     }
 }
 

@@ -1,11 +1,11 @@
-//! The acceptance table of injection (B), row by row under its numbers, and what a context of our own adds to it. Rows
-//! about styles that are not there yet are left out.
+//! The acceptance table of injection (B), row by row under its numbers, and what a context of our own adds to it.
 
 use std::collections::BTreeMap;
 
 use http::header::HeaderMap;
 
 use super::*;
+use crate::sampling::SamplingPriority;
 use crate::trace::{SpanId, TraceId};
 
 /// One row of table B: a context, and what must be written.
@@ -18,6 +18,8 @@ struct Injection<'a> {
     is_remote: bool,
     error: Option<PropagationError>,
     max_tags_length: usize,
+    baggage: &'a [(&'a str, &'a str)],
+    old_baggage: bool,
     headers: &'a [(&'a str, &'a str)],
     new_error: Option<PropagationError>,
 }
@@ -31,6 +33,8 @@ const INJECTION: Injection<'static> = Injection {
     is_remote: false,
     error: None,
     max_tags_length: 512,
+    baggage: &[],
+    old_baggage: false,
     headers: &[],
     new_error: None,
 };
@@ -50,6 +54,8 @@ fn contexts_are_injected_as_the_table_says() {
     let tags = |tags| ("x-datadog-tags", tags);
     let state = |state| ("tracestate", state);
     let big = "x".repeat(475);
+    let long = "x".repeat(8190);
+    let long_header = format!("a={long}");
     let big_header = format!("_dd.p.big={big},_dd.p.tid=6400000000000000");
     let tid = ("_dd.p.tid", "6400000000000000");
     let tid_only = tags("_dd.p.tid=6400000000000000");
@@ -146,6 +152,71 @@ fn contexts_are_injected_as_the_table_says() {
             ..INJECTION
         },
         Injection {
+            number: "B11",
+            baggage: &[("foo", "bar"), ("baz", "qux")],
+            headers: &[
+                priority("1"),
+                tid_only,
+                KEPT,
+                plain_state,
+                ("baggage", "foo=bar,baz=qux"),
+            ],
+            ..INJECTION
+        },
+        Injection {
+            number: "B12",
+            baggage: &[("\",;\\()/:<=>?@[]{}", "\",;\\")],
+            headers: &[
+                priority("1"),
+                tid_only,
+                KEPT,
+                plain_state,
+                (
+                    "baggage",
+                    "%22%2C%3B%5C%28%29%2F%3A%3C%3D%3E%3F%40%5B%5D%7B%7D=%22%2C%3B%5C",
+                ),
+            ],
+            ..INJECTION
+        },
+        Injection {
+            number: "B13",
+            baggage: &[("n", "5")],
+            headers: &[
+                priority("1"),
+                tid_only,
+                KEPT,
+                plain_state,
+                ("baggage", "n=5"),
+            ],
+            ..INJECTION
+        },
+        Injection {
+            number: "B14",
+            baggage: &[("a", &long), ("b", "1")],
+            headers: &[
+                priority("1"),
+                tid_only,
+                KEPT,
+                plain_state,
+                ("baggage", &long_header),
+            ],
+            ..INJECTION
+        },
+        Injection {
+            number: "B21",
+            baggage: &[("k", "v")],
+            old_baggage: true,
+            headers: &[
+                priority("1"),
+                tid_only,
+                KEPT,
+                plain_state,
+                ("baggage", "k=v"),
+                ("ot-baggage-k", "v"),
+            ],
+            ..INJECTION
+        },
+        Injection {
             number: "B15",
             tags: &[("_dd.p.x", "1"), tid],
             error: Some(PropagationError::Decoding),
@@ -198,9 +269,13 @@ fn contexts_are_injected_as_the_table_says() {
         context.tracestate = row.tracestate;
         context.is_remote = row.is_remote;
         context.propagation_error = row.error.as_ref();
+        let baggage: Baggage = row.baggage.iter().copied().collect();
+        context.baggage = Some(&baggage);
 
         let mut written = BTreeMap::new();
-        let propagator = Propagator::default().with_max_tags_length(row.max_tags_length);
+        let propagator = Propagator::default()
+            .with_max_tags_length(row.max_tags_length)
+            .with_old_baggage(row.old_baggage);
         assert_eq!(
             propagator.inject(&context, &mut written),
             row.new_error,
@@ -218,6 +293,112 @@ fn contexts_are_injected_as_the_table_says() {
             .collect();
         assert_eq!(written, expected, "{}", row.number);
     }
+}
+
+#[test]
+fn b3_is_injected_as_the_table_says() {
+    const WIDE: u128 = 0x6400_0000_0000_0000_0000_0000_0000_0001;
+    let trace_id = ("x-b3-traceid", "64000000000000000000000000000001");
+    let span_id = ("x-b3-spanid", "000000000000000b");
+    let multi = &[Style::B3Multi][..];
+    let single = &[Style::B3][..];
+    for (number, styles, id, priority, headers) in [
+        (
+            "B16",
+            multi,
+            WIDE,
+            Some(1),
+            vec![trace_id, span_id, ("x-b3-sampled", "1")],
+        ),
+        (
+            "B17",
+            multi,
+            WIDE,
+            Some(2),
+            vec![trace_id, span_id, ("x-b3-flags", "1")],
+        ),
+        (
+            "B18",
+            multi,
+            0x7b,
+            Some(1),
+            vec![
+                ("x-b3-traceid", "000000000000007b"),
+                span_id,
+                ("x-b3-sampled", "1"),
+            ],
+        ),
+        (
+            "B19",
+            single,
+            WIDE,
+            Some(0),
+            vec![("b3", "64000000000000000000000000000001-000000000000000b-0")],
+        ),
+        (
+            "B20",
+            single,
+            WIDE,
+            None,
+            vec![("b3", "64000000000000000000000000000001-000000000000000b")],
+        ),
+        (
+            "B23",
+            &[Style::Datadog, Style::B3],
+            WIDE,
+            Some(1),
+            vec![
+                ("x-datadog-trace-id", "1"),
+                ("x-datadog-parent-id", "11"),
+                ("x-datadog-sampling-priority", "1"),
+                ("x-datadog-tags", "_dd.p.tid=6400000000000000"),
+                ("b3", "64000000000000000000000000000001-000000000000000b-1"),
+            ],
+        ),
+        (
+            "dropped by a user",
+            multi,
+            WIDE,
+            Some(-1),
+            vec![trace_id, span_id, ("x-b3-sampled", "0")],
+        ),
+        ("undecided", multi, WIDE, None, vec![trace_id, span_id]),
+        (
+            "kept by a user",
+            single,
+            0x7b,
+            Some(2),
+            vec![("b3", "000000000000007b-000000000000000b-d")],
+        ),
+        ("no trace", &[Style::B3Multi, Style::B3], 0, Some(1), vec![]),
+    ] {
+        let tags = PropagationTags::default();
+        let mut context = InjectContext::new(TraceId::from(id), SpanId::new(11), &tags);
+        context.priority = priority.map(SamplingPriority::new);
+        let mut written = BTreeMap::new();
+        assert_eq!(
+            Propagator::new(styles, styles).inject(&context, &mut written),
+            None
+        );
+        let expected: BTreeMap<_, _> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        assert_eq!(written, expected, "{number}");
+    }
+}
+
+#[test]
+fn baggage_needs_no_trace() {
+    let tags = PropagationTags::default();
+    let baggage: Baggage = [("k", "v")].into_iter().collect();
+    let mut context = InjectContext::new(TraceId::default(), SpanId::default(), &tags);
+    context.baggage = Some(&baggage);
+    let mut written = BTreeMap::new();
+    let propagator = Propagator::default().with_old_baggage(true);
+    assert_eq!(propagator.inject(&context, &mut written), None);
+    let expected = BTreeMap::from([("baggage".to_owned(), "k=v".to_owned())]);
+    assert_eq!(written, expected);
 }
 
 #[test]

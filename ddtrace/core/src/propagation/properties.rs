@@ -4,6 +4,7 @@ use http::header::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sampling::SamplingPriority;
 use crate::trace::{SpanId, TraceId};
 
 /// A carrier that holds any bytes, several per name.
@@ -39,6 +40,8 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         "(dd=|ot=|k[a-c]=|)([spot.a-c:;~ -]|[0-9]|\t){0,40}(,(dd=s:[0-2];p:[a-f]{16};t\\.dm:-[0-9]|foo=1|=|,)){0,40}"
             .prop_map(String::into_bytes),
         "(_dd\\.p\\.(dm|tid|[a-c])=(-[0-9]{1,4}|[0-9a-f]{16}|[a-z ]{0,9}),?){0,12}".prop_map(String::into_bytes),
+        "[0-9a-f]{1,33}(-[0-9a-f]{1,17}(-[01d](-[0-9a-f]{16})?)?)?".prop_map(String::into_bytes),
+        "([a-z%]{0,4}=(%[0-9A-F]{2}|[ -~]){0,6},?){0,70}".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..64),
     ]
 }
@@ -52,6 +55,11 @@ fn anything() -> impl Strategy<Value = Anything> {
         "x-datadog-tags",
         "traceparent",
         "tracestate",
+        "x-b3-traceid",
+        "x-b3-spanid",
+        "x-b3-sampled",
+        "b3",
+        "baggage",
     ]);
     prop::collection::vec((name, value()), 0..12).prop_map(Anything)
 }
@@ -79,6 +87,33 @@ proptest! {
                 prop_assert_eq!(again.trace_id, context.trace_id);
             }
         }
+    }
+
+    #[test]
+    fn b3_that_comes_in_can_be_passed_on(carrier in anything(), style in prop::sample::select(vec![Style::B3, Style::B3Multi])) {
+        let propagator = Propagator::new(&[style], &[style]);
+        if let Some(context) = propagator.extract(&carrier).context.filter(|context| context.span_id.is_some()) {
+            let mut outbound = HeaderMap::new();
+            prop_assert_eq!(propagator.inject(&InjectContext::remote(&context), &mut outbound), None);
+            prop_assert_eq!(propagator.extract(&outbound).context, Some(context));
+        }
+    }
+
+    #[test]
+    fn baggage_that_is_injected_is_extracted(
+        items in prop::collection::vec(("[^\\s]\\PC{0,8}[^\\s]", "[^\\s]\\PC{0,20}[^\\s]"), 0..70),
+    ) {
+        let baggage: Baggage = items.into_iter().collect();
+        let tags = PropagationTags::default();
+        let mut inject = InjectContext::new(TraceId::default(), SpanId::default(), &tags);
+        inject.baggage = Some(&baggage);
+        let mut outbound = HeaderMap::new();
+        let propagator = Propagator::default();
+        propagator.inject(&inject, &mut outbound);
+        prop_assert!(outbound.get("baggage").is_none_or(|header| header.len() <= 8192));
+        let read = propagator.extract(&outbound).baggage;
+        prop_assert!(read.len() == baggage.len().min(64) || outbound["baggage"].len() > 8000);
+        prop_assert!(read.iter().zip(baggage.iter()).all(|(read, written)| read == (written.0.trim(), written.1.trim())));
     }
 
     #[test]

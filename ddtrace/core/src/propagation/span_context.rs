@@ -1,15 +1,18 @@
 //! What another service said about the trace, and what is said to the next one.
 
+use super::baggage_items::Baggage;
 use super::error::PropagationError;
+use super::probability::ProbabilityUpdate;
+use super::style::Style;
 use super::tags::PropagationTags;
-use crate::sampling::SamplingPriority;
+use crate::sampling::{SamplingPriority, TraceSource};
 use crate::trace::{SpanId, TraceId};
 
 /// A position in a trace as it came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanContext {
-    /// The trace; never zero in a context that was extracted.
+    /// The trace; zero if only a decision came along, for the trace that begins here.
     pub trace_id: TraceId,
     /// The parent of the span that continues the trace; `None` continues the trace with a span that has no parent.
     pub span_id: Option<SpanId>,
@@ -27,6 +30,8 @@ pub struct SpanContext {
     pub last_parent_id: Option<Box<str>>,
     /// What was wrong with the inbound tags, for `_dd.propagation_error` on the local root.
     pub propagation_error: Option<PropagationError>,
+    /// [`Extracted::baggage`], once a segment begins with it: here, so that one without any pays nothing.
+    pub(crate) baggage: Baggage,
 }
 
 impl SpanContext {
@@ -39,8 +44,14 @@ impl SpanContext {
         }
     }
 
+    /// The products that marked the trace, if any did.
+    pub(crate) fn trace_source(&self) -> Option<TraceSource> {
+        let source = TraceSource::parse(self.tags.get(PropagationTags::TRACE_SOURCE)?)?;
+        (!source.is_none()).then_some(source)
+    }
+
     /// The trace id with all its bits, also where 128-bit ids are switched off.
-    pub(super) fn full_trace_id(&self) -> TraceId {
+    pub(crate) fn full_trace_id(&self) -> TraceId {
         full_trace_id(self.trace_id, &self.tags)
     }
 }
@@ -61,8 +72,37 @@ fn full_trace_id(trace_id: TraceId, tags: &PropagationTags) -> TraceId {
 pub struct Extracted {
     /// The trace to continue; `None` begins a new one.
     pub context: Option<SpanContext>,
-    /// Traces that other headers of the same carrier name; links of the first local span.
+    /// What the sender's program sent along, with a trace or without.
+    pub baggage: Baggage,
+    /// Traces that other headers of the same carrier name, or that are not to be continued; links of the first local span.
     pub links: Vec<ExtractedLink>,
+    /// The style that the context was found in.
+    pub(super) style: Option<Style>,
+}
+
+impl Extracted {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.context.is_none() && self.baggage.is_empty() && self.links.is_empty()
+    }
+
+    /// The same with a link in the place of the trace to continue. Baggage stays.
+    ///
+    /// This is what `DD_TRACE_PROPAGATION_BEHAVIOR_EXTRACT=restart` does to everything that is extracted, and
+    /// `DD_TRACE_PROPAGATION_AS_SPAN_LINKS` to single integrations.
+    #[must_use]
+    pub fn restarted(mut self) -> Self {
+        let (context, style) = (self.context.take(), self.style.take());
+        self.links.clear();
+        if let (Some(context), Some(style)) = (context, style) {
+            self.links.extend(ExtractedLink::new(
+                context,
+                style,
+                "propagation_behavior_extract",
+            ));
+        }
+        self
+    }
 }
 
 /// A link to a trace that came along but is not continued.
@@ -84,6 +124,20 @@ pub struct ExtractedLink {
 }
 
 impl ExtractedLink {
+    /// A link to a context; nothing if it names no span of a trace.
+    pub(super) fn new(context: SpanContext, style: Style, reason: &'static str) -> Option<Self> {
+        let trace_id = context.full_trace_id();
+        let span_id = context.span_id.filter(|_| !trace_id.is_zero())?;
+        Some(Self {
+            trace_id,
+            span_id,
+            flags: u32::from(context.priority.is_some_and(SamplingPriority::is_kept)),
+            tracestate: context.tracestate.filter(|_| style == Style::TraceContext),
+            reason,
+            context_headers: style.name(),
+        })
+    }
+
     /// The attributes of the link.
     pub fn attributes(&self) -> [(&'static str, &'static str); 2] {
         [
@@ -109,6 +163,10 @@ pub struct InjectContext<'a> {
     pub decision_maker: Option<&'a str>,
     /// `_dd.p.ksr` of a decision made in this process; takes the place of an inbound one, so leave it `None` if there is.
     pub keep_rate: Option<&'a str>,
+    /// `_dd.p.ts`, if a product of this process marked the trace; takes the place of an inbound one, whose bits it has too.
+    pub trace_source: Option<&'a str>,
+    /// What a decision made in this process says in `tracestate`.
+    pub probability: ProbabilityUpdate,
     /// Where the trace began.
     pub origin: Option<&'a str>,
     /// The tags that travel. Keys without `_dd.p.` are ignored.
@@ -121,6 +179,8 @@ pub struct InjectContext<'a> {
     pub last_parent_id: Option<&'a str>,
     /// An error that the segment has already; then `x-datadog-tags` is left out.
     pub propagation_error: Option<&'a PropagationError>,
+    /// What the program sends along; written even if the trace id is zero.
+    pub baggage: Option<&'a Baggage>,
 }
 
 impl<'a> InjectContext<'a> {
@@ -132,12 +192,15 @@ impl<'a> InjectContext<'a> {
             priority: None,
             decision_maker: None,
             keep_rate: None,
+            trace_source: None,
+            probability: ProbabilityUpdate::Unchanged,
             origin: None,
             tags,
             tracestate: None,
             is_remote: false,
             last_parent_id: None,
             propagation_error: None,
+            baggage: None,
         }
     }
 
@@ -149,12 +212,15 @@ impl<'a> InjectContext<'a> {
             priority: context.priority,
             decision_maker: None,
             keep_rate: None,
+            trace_source: None,
+            probability: ProbabilityUpdate::Unchanged,
             origin: context.origin.as_deref(),
             tags: &context.tags,
             tracestate: context.tracestate.as_deref(),
             is_remote: true,
             last_parent_id: context.last_parent_id.as_deref(),
             propagation_error: context.propagation_error.as_ref(),
+            baggage: None,
         }
     }
 
@@ -168,6 +234,7 @@ impl<'a> InjectContext<'a> {
     pub(super) fn for_each_tag(&self, mut visit: impl FnMut(&'a str, &'a str)) {
         let mut decision_maker = self.decision_maker;
         let mut keep_rate = self.keep_rate;
+        let mut trace_source = self.trace_source;
         for (key, value) in self.tags.iter() {
             match key {
                 PropagationTags::TRACE_ID_HIGH => {}
@@ -175,6 +242,7 @@ impl<'a> InjectContext<'a> {
                     visit(key, decision_maker.take().unwrap_or(value))
                 }
                 PropagationTags::KEEP_RATE => visit(key, keep_rate.take().unwrap_or(value)),
+                PropagationTags::TRACE_SOURCE => visit(key, trace_source.take().unwrap_or(value)),
                 _ if key.starts_with(super::tags::PREFIX) => visit(key, value),
                 _ => {}
             }
@@ -184,6 +252,9 @@ impl<'a> InjectContext<'a> {
         }
         if let Some(keep_rate) = keep_rate {
             visit(PropagationTags::KEEP_RATE, keep_rate);
+        }
+        if let Some(trace_source) = trace_source {
+            visit(PropagationTags::TRACE_SOURCE, trace_source);
         }
     }
 }

@@ -6,7 +6,7 @@
 /// use ddtrace_core::propagation::{Style, StyleName};
 ///
 /// assert_eq!(Style::from_name(" TraceContext "), StyleName::Known(Style::TraceContext));
-/// assert_eq!(Style::from_name("baggage"), StyleName::Later);
+/// assert_eq!(Style::from_name("none"), StyleName::None);
 /// assert_eq!(Style::from_name("zipkin"), StyleName::Unknown);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,12 @@ pub enum Style {
     Datadog,
     /// `traceparent` and `tracestate`, see <https://www.w3.org/TR/trace-context/>.
     TraceContext,
+    /// `x-b3-*`, see <https://github.com/openzipkin/b3-propagation>.
+    B3Multi,
+    /// `b3`, the same in one header.
+    B3,
+    /// `baggage`, see <https://www.w3.org/TR/baggage/>: no trace, but what the program sends along.
+    Baggage,
 }
 
 /// What a name in `DD_TRACE_PROPAGATION_STYLE` means.
@@ -26,28 +32,30 @@ pub enum StyleName {
     Known(Style),
     /// `none`: alone it switches propagation off, among others it is ignored.
     None,
-    /// A correct name whose style this version cannot do: left out without a warning, since it is also in the default.
-    Later,
     /// Not a name: left out with a warning.
     Unknown,
 }
 
 impl Style {
+    /// Every style, in the order of the enum.
+    pub const ALL: [Self; 5] = [
+        Self::Datadog,
+        Self::TraceContext,
+        Self::B3Multi,
+        Self::B3,
+        Self::Baggage,
+    ];
+
     /// Reads a name as settings spell it; case and surrounding blanks do not matter.
     pub fn from_name(name: &str) -> StyleName {
         let is = |candidate: &str| name.trim().eq_ignore_ascii_case(candidate);
-        for style in [Self::Datadog, Self::TraceContext] {
-            if is(style.name()) {
-                return StyleName::Known(style);
-            }
-        }
-        if is("none") {
+        if let Some(style) = Self::ALL.into_iter().find(|style| is(style.name())) {
+            StyleName::Known(style)
+        } else if is("b3 single header") {
+            // An older name.
+            StyleName::Known(Self::B3)
+        } else if is("none") {
             StyleName::None
-        } else if ["b3", "b3multi", "b3 single header", "baggage"]
-            .into_iter()
-            .any(is)
-        {
-            StyleName::Later
         } else {
             StyleName::Unknown
         }
@@ -58,6 +66,9 @@ impl Style {
         match self {
             Self::Datadog => "datadog",
             Self::TraceContext => "tracecontext",
+            Self::B3Multi => "b3multi",
+            Self::B3 => "b3",
+            Self::Baggage => "baggage",
         }
     }
 }
@@ -73,8 +84,10 @@ mod tests {
             ("Datadog", StyleName::Known(Style::Datadog)),
             ("tracecontext\t", StyleName::Known(Style::TraceContext)),
             ("None", StyleName::None),
-            ("B3Multi", StyleName::Later),
-            ("b3 single header", StyleName::Later),
+            ("B3Multi", StyleName::Known(Style::B3Multi)),
+            ("b3", StyleName::Known(Style::B3)),
+            ("b3 single header", StyleName::Known(Style::B3)),
+            ("Baggage", StyleName::Known(Style::Baggage)),
             ("", StyleName::Unknown),
             ("trace context", StyleName::Unknown),
         ] {

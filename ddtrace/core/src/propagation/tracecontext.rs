@@ -39,27 +39,37 @@ pub(super) fn extract(carrier: &dyn Carrier, with_tags: bool) -> Option<SpanCont
     let tracestate = tracestate
         .as_deref()
         .filter(|bytes| bytes.len() <= MAX_TRACESTATE_BYTES);
-    let mut member = None;
+    let mut own = None;
     if let Some(members) = tracestate.and_then(tracestate::Members::parse) {
-        member = members.datadog().and_then(Member::parse);
+        own = members.datadog();
         context.tracestate = members.to_bounded_text();
     }
-    match member {
+    match own.and_then(Member::parse) {
         Some(member) => take_member(&mut context, parent.is_sampled, &member, with_tags),
-        None => context.priority = Some(flag_priority(parent.is_sampled)),
+        None => {
+            context.priority = Some(flag_priority(parent.is_sampled));
+            // Only others were at work on this trace, and one of them keeps it.
+            let is_foreign = own.is_none() && context.tracestate.is_some();
+            if is_foreign && parent.is_sampled && with_tags {
+                let by_default = SamplingMechanism::Default.decision_maker();
+                context
+                    .tags
+                    .set(PropagationTags::DECISION_MAKER, by_default);
+            }
+        }
     }
     Some(context)
 }
 
-/// Writes both headers; allocates nothing beyond what the carrier does.
+/// Writes both headers; allocates nothing beyond what the carrier does. False if there is nothing to write.
 ///
 /// Without a span id nothing is written: the recommendation has no word for a trace without a parent.
-pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) {
+pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) -> bool {
     let Some(span_id) = context
         .span_id
         .filter(|span_id| !span_id.is_zero() && !context.trace_id.is_zero())
     else {
-        return;
+        return false;
     };
     let is_kept = context.priority.is_some_and(SamplingPriority::is_kept);
     let mut traceparent = StackText::<TRACEPARENT_BYTES>::new();
@@ -76,6 +86,7 @@ pub(super) fn inject(context: &InjectContext<'_>, carrier: &mut dyn CarrierMut) 
     if !tracestate.is_empty() {
         carrier.set(TRACESTATE, tracestate.as_bytes());
     }
+    true
 }
 
 /// What Datadog's member says, as far as the flag does not overrule it.

@@ -13,11 +13,12 @@ use super::segment::Segment;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
-    Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
+    Baggage, Carrier, CarrierMut, Extracted, InjectContext, ProbabilityUpdate, PropagationError,
+    PropagationTags, Propagator,
 };
 use crate::sampling::SamplingPriority;
 
-/// Reads the context that a request or message brings. Empty if there is none, or no tracer.
+/// Reads the context and the baggage that a request or message brings. Empty if there is none, or no tracer.
 ///
 /// Never fails: what is wrong in the headers is left out, see [`propagation`](crate::propagation).
 pub fn extract(carrier: &dyn Carrier) -> Extracted {
@@ -27,32 +28,116 @@ pub fn extract(carrier: &dyn Carrier) -> Extracted {
         .unwrap_or_default()
 }
 
-/// Writes the active span's context into a request or message. Writes nothing if no span is active.
-///
-/// Decides whether the trace is kept, if that is still open: the decision goes along and stays.
-pub fn inject(carrier: &mut dyn CarrierMut) {
-    let place = local::with(|local| {
-        let top = local.stack.last()?;
-        let (id, is_context) = (top.id, top.flags & flags::CONTEXT != 0);
-        Some((Arc::clone(local.segment()?), id, is_context))
-    });
-    if let Some((segment, id, is_context)) = place.flatten() {
-        let is_remote = is_context && segment.root_id() == 0;
-        inject_place(&segment, id, is_remote, carrier);
+/// The same for an integration, by its name in lower case: if the user has listed it in `DD_TRACE_PROPAGATION_AS_SPAN_LINKS`,
+/// the trace that the carrier names comes back as a link, and is not continued.
+pub fn extract_for(integration: &str, carrier: &dyn Carrier) -> Extracted {
+    let tracer = local::with_current(|local| local.tracer().map(Arc::clone)).flatten();
+    let Some(tracer) = tracer else {
+        return Extracted::default();
+    };
+    let extracted = tracer.propagator.extract(carrier);
+    let linked = &tracer.config().propagation_as_span_links;
+    if linked
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(integration))
+        && extracted.context.is_some()
+    {
+        extracted.restarted()
+    } else {
+        extracted
     }
 }
 
-/// Writes a carried context into a request or message.
+/// Writes the active span's context and baggage into a request or message.
+///
+/// If no span is active, only baggage is written: that of an attached [`Context`], if there is any. If a span is, and it is
+/// still open whether the trace is kept, that is decided now: the decision goes along and stays.
+pub fn inject(carrier: &mut dyn CarrierMut) {
+    let place = local::with(|local| match (local.stack.last(), local.segment()) {
+        (Some(top), Some(segment)) => {
+            let is_context = top.flags & flags::CONTEXT != 0;
+            let segment = Arc::clone(segment);
+            Ok((segment, top.id, is_context, local.active_baggage()))
+        }
+        _ => Err(local.ambient.clone()),
+    });
+    match place {
+        Some(Ok((segment, id, is_context, baggage))) => {
+            let is_remote = is_context && segment.root_id() == 0;
+            let propagator = &segment.tracer.propagator;
+            inject_place(&segment, id, is_remote, &baggage, propagator, carrier);
+        }
+        Some(Err(baggage)) => inject_baggage(&baggage, carrier),
+        None => {}
+    }
+}
+
+/// Writes a carried context and its baggage into a request or message.
 pub fn inject_context(context: &Context, carrier: &mut dyn CarrierMut) {
+    match context.place() {
+        Some(place) => inject_context_with(context, &place.segment.tracer.propagator, carrier),
+        None => inject_baggage(&context.baggage(), carrier),
+    }
+}
+
+/// Writes a carried context in the styles of a propagator of the caller's, whatever is configured.
+pub fn inject_context_with(
+    context: &Context,
+    propagator: &Propagator,
+    carrier: &mut dyn CarrierMut,
+) {
     if let Some(place) = context.place() {
         let is_remote = place.segment.root_id() == 0;
-        inject_place(&place.segment, place.span, is_remote, carrier);
+        let baggage = context.baggage();
+        inject_place(
+            &place.segment,
+            place.span,
+            is_remote,
+            &baggage,
+            propagator,
+            carrier,
+        );
+    }
+}
+
+/// Passes on what came in, without a span of this process in between. Writes nothing without a tracer.
+pub fn inject_extracted(extracted: &Extracted, carrier: &mut dyn CarrierMut) {
+    let Some(context) = &extracted.context else {
+        return inject_baggage(&extracted.baggage, carrier);
+    };
+    if let Some(tracer) = local::with_current(|local| local.tracer().map(Arc::clone)).flatten() {
+        let context = InjectContext {
+            baggage: Some(&extracted.baggage),
+            ..InjectContext::remote(context)
+        };
+        tracer.propagator.inject(&context, carrier);
+    }
+}
+
+/// Writes what needs no trace.
+fn inject_baggage(baggage: &Baggage, carrier: &mut dyn CarrierMut) {
+    if baggage.is_empty() {
+        return;
+    }
+    if let Some(tracer) = local::with_current(|local| local.tracer().map(Arc::clone)).flatten() {
+        let tags = PropagationTags::default();
+        let context = InjectContext {
+            baggage: Some(baggage),
+            ..InjectContext::new(TraceId::default(), SpanId::default(), &tags)
+        };
+        tracer.propagator.inject(&context, carrier);
     }
 }
 
 /// `is_remote`: no span was made in this process, the id is the inbound one.
-fn inject_place(segment: &Arc<Segment>, id: u64, is_remote: bool, carrier: &mut dyn CarrierMut) {
-    let tracer = &segment.tracer;
+fn inject_place(
+    segment: &Arc<Segment>,
+    id: u64,
+    is_remote: bool,
+    baggage: &Baggage,
+    propagator: &Propagator,
+    carrier: &mut dyn CarrierMut,
+) {
     let priority = if is_remote {
         segment.priority()
     } else {
@@ -71,18 +156,37 @@ fn inject_place(segment: &Arc<Segment>, id: u64, is_remote: bool, carrier: &mut 
     let keep_rate = decision
         .and_then(|own| own.keep_rate.as_ref())
         .filter(|_| !inherits(PropagationTags::KEEP_RATE));
+    let probability = match (decision, sampling.manual) {
+        (None, None) => ProbabilityUpdate::Unchanged,
+        (Some(decision), None) => match decision.probability {
+            Some(probability) => ProbabilityUpdate::Decided(probability),
+            None => ProbabilityUpdate::Overruled(None),
+        },
+        (_, Some(_)) => ProbabilityUpdate::Overruled(sampling.randomness),
+    };
+    let source = segment.own_source(&sampling).map(|own| own.to_string());
+    let is_marked = source.is_some() || remote.is_some_and(|it| it.trace_source().is_some());
+    // A program without tracing of its own passes on only what another product needs.
+    let trace_id = if is_marked || !segment.tracer.sampler.is_standalone() {
+        segment.trace_id
+    } else {
+        TraceId::default()
+    };
     let context = InjectContext {
         priority,
         decision_maker: by_hand.or(own),
         keep_rate: keep_rate.map(|rate| rate.as_str()),
+        trace_source: source.as_deref(),
+        probability,
         origin: remote.and_then(|remote| remote.origin.as_deref()),
         tracestate: remote.and_then(|remote| remote.tracestate.as_deref()),
         is_remote,
         last_parent_id: remote.and_then(|remote| remote.last_parent_id.as_deref()),
         propagation_error: remote.and_then(|remote| remote.propagation_error.as_ref()),
-        ..InjectContext::new(segment.trace_id, SpanId::new(id), tags)
+        baggage: Some(baggage),
+        ..InjectContext::new(trace_id, SpanId::new(id), tags)
     };
-    if let Some(error) = tracer.propagator.inject(&context, carrier) {
+    if let Some(error) = propagator.inject(&context, carrier) {
         note_error(segment, &error);
     }
 }
@@ -117,7 +221,9 @@ pub(crate) fn traceparent(context: &Context) -> Option<String> {
     Some(format!("00-{trace_id}-{span_id:016x}-{sampled:02x}"))
 }
 
-/// The configuration of the tracer that the calling thread works for.
-pub(crate) fn current_config() -> Option<Arc<Config>> {
+/// The configuration that is in force for the calling thread, remote values included; none before `init()`.
+///
+/// Remote configuration replaces it as a whole: ask again instead of keeping it.
+pub fn current_config() -> Option<Arc<Config>> {
     local::with_current(|local| local.tracer().map(|tracer| tracer.config())).flatten()
 }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::baggage::{self, baggage_methods};
 use super::context::Context;
 use super::id::{SpanContextId, SpanId};
 use super::local;
@@ -10,6 +11,7 @@ use super::open::{Open, flags};
 use super::segment::{LateTag, Segment};
 use super::site::Site;
 use super::write::{Pen, writing_methods};
+use crate::propagation::Baggage;
 
 /// A span that is active on this thread until the guard is dropped.
 ///
@@ -102,6 +104,22 @@ impl SpanGuard {
         SpanId::new(self.id)
     }
 
+    /// The baggage that is in force for the span. Empty if it is not open on this thread.
+    pub fn baggage(&self) -> Baggage {
+        if self.id == 0 {
+            Baggage::new()
+        } else {
+            baggage::of_span(self.id)
+        }
+    }
+
+    fn change_baggage(&self, change: impl FnOnce(&mut Baggage)) {
+        if self.id != 0 {
+            baggage::change_span(self.id, change);
+        }
+    }
+
+    baggage_methods!(self: &Self);
     writing_methods!(self: &Self);
 }
 
@@ -203,6 +221,22 @@ impl CurrentSpan {
         }
     }
 
+    /// The baggage that is in force for the span. Empty if it is not open on this thread.
+    pub fn baggage(&self) -> Baggage {
+        if self.id == 0 {
+            Baggage::new()
+        } else {
+            baggage::of_span(self.id)
+        }
+    }
+
+    fn change_baggage(&self, change: impl FnOnce(&mut Baggage)) {
+        if self.id != 0 {
+            baggage::change_span(self.id, change);
+        }
+    }
+
+    baggage_methods!(self: &Self);
     writing_methods!(self: &Self);
 }
 
@@ -242,11 +276,19 @@ impl SpanRef {
         }
     }
 
+    /// A span of a segment.
+    pub(crate) fn of(segment: &Arc<Segment>, id: u64) -> Self {
+        Self {
+            id,
+            segment: Some(Arc::clone(segment)),
+        }
+    }
+
     fn recording(&self) -> bool {
         self.segment.is_some() && self.id != 0
     }
 
-    fn pen<R>(&self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
+    pub(crate) fn pen<R>(&self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
         let segment = self
             .segment
             .as_ref()

@@ -8,7 +8,7 @@
 //! still be written the count is at least one, because the base of every visit is counted. How the last one is found is
 //! told in [`visits`](super::visits).
 
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::TraceId;
@@ -18,8 +18,8 @@ use super::site::Site;
 use super::tags::Tags;
 use super::tracer::TracerCore;
 use super::visits::{Closed, Visits};
-use crate::propagation::SpanContext;
-use crate::sampling::{Decision, SamplingMechanism, SamplingPriority};
+use crate::propagation::{Baggage, SpanContext};
+use crate::sampling::{Decision, SamplingMechanism, SamplingPriority, TraceSource};
 
 /// No decision yet; not a priority that [`SamplingPriority`] would be sent as.
 const UNDECIDED: i32 = i32::MIN;
@@ -44,6 +44,8 @@ pub(crate) struct Segment {
     /// The root's tags as far as others need them before it is done: set if a rule looks at them, or its fields changed.
     root: Mutex<Option<Box<Tags>>>,
     late: Mutex<Vec<LateTag>>,
+    /// Whether any span holds baggage of its own.
+    own_baggage: AtomicBool,
 }
 
 /// How the priority came about.
@@ -53,6 +55,10 @@ pub(crate) struct Sampling {
     pub(crate) decision: Option<Decision>,
     /// Kept or dropped by hand, or by a product.
     pub(crate) manual: Option<SamplingMechanism>,
+    /// The randomness that a decision by a rate had, where a later one by hand took its place.
+    pub(crate) randomness: Option<u64>,
+    /// The products of this process that marked the trace.
+    pub(crate) source: TraceSource,
 }
 
 /// A tag that was set through a reference to a span which was not at hand.
@@ -109,6 +115,7 @@ impl Segment {
             sampling: Mutex::default(),
             root: Mutex::default(),
             late: Mutex::default(),
+            own_baggage: AtomicBool::new(false),
         }
     }
 
@@ -125,16 +132,42 @@ impl Segment {
         let sampling = lock_mut(&mut self.sampling);
         sampling.decision = None;
         sampling.manual = None;
+        sampling.randomness = None;
+        sampling.source = TraceSource::NONE;
         *lock_mut(&mut self.root) = None;
         lock_mut(&mut self.late).clear();
+        *self.own_baggage.get_mut() = false;
     }
 
     /// Continues a trace that began elsewhere, with the decision that was made there.
-    pub(crate) fn continue_from(&mut self, remote: Box<SpanContext>) {
+    ///
+    /// A program without tracing of its own believes only in what another product's mark came with.
+    pub(crate) fn continue_from(&mut self, mut remote: Box<SpanContext>) {
+        if self.tracer.sampler.is_standalone() {
+            let is_marked = remote.trace_source().is_some();
+            remote.priority = is_marked.then_some(SamplingPriority::USER_KEEP);
+        }
         if let Some(priority) = remote.priority {
             *self.priority.get_mut() = priority.get();
         }
         self.remote = Some(remote);
+    }
+
+    /// The baggage that the trace came with.
+    pub(crate) fn baggage(&self) -> &Baggage {
+        const NONE: &Baggage = &Baggage::new();
+        self.remote.as_ref().map_or(NONE, |remote| &remote.baggage)
+    }
+
+    /// Whether any span of it holds baggage of its own.
+    #[inline]
+    pub(crate) fn has_own_baggage(&self) -> bool {
+        self.own_baggage.load(Ordering::Relaxed)
+    }
+
+    /// Says that a span is given baggage of its own.
+    pub(crate) fn note_own_baggage(&self) {
+        self.own_baggage.store(true, Ordering::Relaxed);
     }
 
     /// The local root's span id; 0 before it began.
@@ -188,9 +221,26 @@ impl Segment {
     /// Keeps or drops the trace by hand; what rules and rates said is forgotten.
     pub(crate) fn decide_by_hand(&self, priority: SamplingPriority, mechanism: SamplingMechanism) {
         let mut sampling = lock(&self.sampling);
-        sampling.decision = None;
+        if let Some(probability) = sampling.decision.take().and_then(|it| it.probability) {
+            sampling.randomness = Some(probability.randomness());
+        }
         sampling.manual = Some(mechanism);
         self.priority.store(priority.get(), Ordering::Release);
+    }
+
+    /// Marks the trace as one that a product needs.
+    pub(crate) fn mark(&self, source: TraceSource) {
+        let mut sampling = lock(&self.sampling);
+        sampling.source = sampling.source | source;
+    }
+
+    /// The products that marked the trace, here or where it came from; nothing if none of this process did.
+    pub(crate) fn own_source(&self, sampling: &Sampling) -> Option<TraceSource> {
+        let inbound = self
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.trace_source());
+        (!sampling.source.is_none()).then(|| sampling.source | inbound.unwrap_or_default())
     }
 
     /// How the priority came about.

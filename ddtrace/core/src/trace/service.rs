@@ -70,6 +70,15 @@ pub(crate) fn name(id: ServiceId) -> Option<Arc<str>> {
     table.as_ref()?.names.get(usize::from(id.0) - 1).cloned()
 }
 
+/// All names that [`intern`] was given.
+pub(crate) fn all() -> Vec<Arc<str>> {
+    let table = TABLE.load();
+    table
+        .as_ref()
+        .map(|table| table.names.clone())
+        .unwrap_or_default()
+}
+
 /// A worker's copy of the table, so that resolving a span's service takes no lock.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceNames {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::baggage::{self, baggage_methods};
 use super::clock;
 use super::context::Context;
 use super::id::{SpanContextId, SpanId, TraceId};
@@ -11,7 +12,7 @@ use super::open::{Open, flags};
 use super::segment::{Buffer, Segment};
 use super::site::Site;
 use super::write::{Pen, writing_methods};
-use crate::propagation::Extracted;
+use crate::propagation::{Baggage, Extracted, SpanContext};
 
 /// A span that is not bound to a thread or a scope.
 ///
@@ -135,15 +136,9 @@ impl Span {
             (Some(top), Some(segment)) => {
                 let (parent, service, segment) = (top.id, top.service, Arc::clone(segment));
                 segment.count_up();
-                Some(Self::begin(
-                    local,
-                    site,
-                    word,
-                    parent,
-                    service,
-                    segment,
-                    flags::COUNTED,
-                ))
+                let baggage = local.baggage_to_carry();
+                let span = Self::begin(local, site, word, parent, service, segment, flags::COUNTED);
+                Some(span.with_baggage(baggage))
             }
             _ => Self::begin_root(local, site, word),
         });
@@ -173,7 +168,7 @@ impl Span {
         let started = local::with_current(|local| {
             place.segment.count_up();
             let segment = Arc::clone(&place.segment);
-            Self::begin(
+            let span = Self::begin(
                 local,
                 site,
                 word,
@@ -181,58 +176,82 @@ impl Span {
                 place.service,
                 segment,
                 flags::COUNTED,
-            )
+            );
+            span.with_baggage(parent.own_baggage().cloned())
         });
         started.unwrap_or_else(Self::off)
     }
 
     /// Starts the local root of a trace that began in another service; a root of a new trace if nothing was extracted.
     ///
-    /// With tracing off the span records nothing, but while it is entered the context passes through to whatever is injected.
+    /// Baggage that was extracted is that of the span. With tracing off the span records nothing, but while it is entered
+    /// context and baggage pass through to whatever is injected.
     pub fn start_from(site: &'static Site, extracted: Extracted) -> Self {
         let word = site.word();
-        let Extracted { context, links, .. } = extracted;
-        let Some(context) = context else {
-            let mut span = Self::start_root(site);
-            for link in links {
-                span.add_link(link.into());
-            }
-            return span;
+        let Extracted {
+            context,
+            baggage,
+            links,
+            ..
+        } = extracted;
+        let mut span = if context.is_none() && baggage.is_empty() {
+            Self::start_root(site)
+        } else {
+            let mut context = context.unwrap_or_default();
+            context.baggage = baggage;
+            local::with_current(|local| Self::begin_from(local, site, word, context))
+                .flatten()
+                .unwrap_or_else(Self::off)
         };
-        let started = local::with_current(|local| {
-            let parent = context.span_id.map_or(0, SpanId::get);
-            let mut segment = local.new_segment(site, Some(context.trace_id))?;
-            segment.continue_from(Box::new(context));
-            segment.root_service = Site::service_of(word).0;
-            let is_on = word != 0 && segment.tracer.is_enabled();
-            let segment = Arc::new(segment);
-            if !is_on {
-                let open = Open {
-                    id: parent,
-                    flags: flags::CONTEXT | flags::COUNTED,
-                    ..Open::EMPTY
-                };
-                return Some(Self {
-                    open,
-                    segment: Some(segment),
-                    lane: None,
-                });
-            }
-            let marks = flags::ROOT | flags::COUNTED;
-            Some(Self::begin(local, site, word, parent, 0, segment, marks))
-        });
-        let mut span = started.flatten().unwrap_or_else(Self::off);
         for link in links {
             span.add_link(link.into());
         }
         span
     }
 
+    /// Begins what [`start_from`](Self::start_from) says. A context without a trace begins one.
+    fn begin_from(
+        local: &mut Local,
+        site: &'static Site,
+        word: u32,
+        context: SpanContext,
+    ) -> Option<Self> {
+        let is_enabled = local.tracer()?.is_enabled();
+        let is_on = word != 0 && is_enabled;
+        let is_new = context.trace_id.is_zero();
+        if is_new && is_enabled && !is_on {
+            // Only this site is off: what is started under it begins a trace of its own.
+            return None;
+        }
+        let parent = context.span_id.map_or(0, SpanId::get);
+        // With tracing off a zero id says that there is nothing but baggage to pass on.
+        let trace_id = (!is_new || !is_on).then_some(context.trace_id);
+        let mut segment = local.new_segment(site, trace_id)?;
+        segment.continue_from(Box::new(context));
+        segment.root_service = Site::service_of(word).0;
+        let segment = Arc::new(segment);
+        if is_on {
+            let marks = flags::ROOT | flags::COUNTED;
+            return Some(Self::begin(local, site, word, parent, 0, segment, marks));
+        }
+        let open = Open {
+            id: parent,
+            flags: flags::CONTEXT | flags::COUNTED,
+            ..Open::EMPTY
+        };
+        Some(Self {
+            open,
+            segment: Some(segment),
+            lane: None,
+        })
+    }
+
     fn begin_root(local: &mut Local, site: &'static Site, word: u32) -> Option<Self> {
         local.tracer().filter(|tracer| tracer.is_enabled())?;
         let mut segment = local.new_segment(site, None)?;
         segment.root_service = Site::service_of(word).0;
-        Some(Self::begin(
+        let baggage = (!local.ambient.is_empty()).then(|| local.ambient.clone());
+        let span = Self::begin(
             local,
             site,
             word,
@@ -240,7 +259,17 @@ impl Span {
             0,
             Arc::new(segment),
             flags::ROOT | flags::COUNTED,
-        ))
+        );
+        Some(span.with_baggage(baggage))
+    }
+
+    /// The span with baggage of its own, if there is any.
+    #[inline]
+    fn with_baggage(mut self, baggage: Option<Baggage>) -> Self {
+        if let (Some(baggage), Some(segment)) = (baggage, &self.segment) {
+            baggage::set_own(&mut self.open, segment, baggage);
+        }
+        self
     }
 
     fn begin(
@@ -354,7 +383,10 @@ impl Span {
     /// The span's place, to be carried elsewhere.
     pub fn context(&self) -> Context {
         match &self.segment {
-            Some(segment) => Context::of(segment, self.open.id, self.open.service),
+            Some(segment) => {
+                let baggage = baggage::own(&self.open).cloned();
+                Context::of(segment, self.open.id, self.open.service, baggage)
+            }
             None => Context::default(),
         }
     }
@@ -382,13 +414,17 @@ impl Span {
         SpanId::new(if self.recording() { self.open.id } else { 0 })
     }
 
+    pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
+        self.segment.as_ref()
+    }
+
     #[inline]
-    fn recording(&self) -> bool {
+    pub(crate) fn recording(&self) -> bool {
         self.segment.is_some() && self.open.flags & flags::CONTEXT == 0
     }
 
     #[inline]
-    fn pen<R>(&mut self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
+    pub(crate) fn pen<R>(&mut self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
         let segment = self.segment.as_ref()?;
         if self.open.flags & flags::CONTEXT != 0 {
             return None;
@@ -401,6 +437,23 @@ impl Span {
         }))
     }
 
+    /// The span's baggage.
+    pub fn baggage(&self) -> Baggage {
+        let segment = self.segment.as_ref();
+        segment.map_or_else(Baggage::new, |segment| {
+            baggage::detached(&self.open, segment)
+        })
+    }
+
+    fn change_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
+        let mut baggage = self.baggage();
+        if let Some(segment) = &self.segment {
+            change(&mut baggage);
+            baggage::set_own(&mut self.open, segment, baggage);
+        }
+    }
+
+    baggage_methods!(self: &mut Self);
     writing_methods!(self: &mut Self);
 
     /// Puts the span on this thread's stack. Gives the stack's length with it, 0 if it was not put there.
@@ -473,9 +526,58 @@ impl Span {
         });
     }
 
+    /// Takes the span back from wherever it is on the stack, leaving what is above it open.
+    ///
+    /// In its place stays a mark, which goes when it is on top. If the span was taken off meanwhile, because what it was
+    /// entered in has ended, it is over.
+    pub(crate) fn swap_out_anywhere(&mut self) {
+        let id = self.open.id;
+        local::with(|local| {
+            let is_this = |open: &Open| open.id == id && open.flags & flags::CONTEXT == 0;
+            let Some(at) = local.stack.open().iter().rposition(is_this) else {
+                self.segment = None;
+                return;
+            };
+            if std::thread::panicking() {
+                local.note_panic(at);
+            }
+            let open = &mut local.stack.open_mut()[at..];
+            let is_top = open.len() == 1;
+            let slot = &mut open[0];
+            self.open.flags = slot.flags & !(flags::BASE | flags::EARLY);
+            self.open.service = slot.service;
+            if slot.tags.is_some() {
+                self.open.tags = slot.tags.take();
+            }
+            if is_top {
+                let is_base = slot.flags & flags::BASE != 0;
+                local.stack.drop_top();
+                if is_base {
+                    self.lane = local.end_visit();
+                }
+                local.finish_ended(clock::now());
+                return;
+            }
+            let base = slot.flags & flags::BASE;
+            // The visit that it began goes on, and is counted by the mark from here on.
+            let counted = if base == 0 { 0 } else { flags::COUNTED };
+            slot.flags = base | counted | flags::CONTEXT | flags::ENDED;
+            for later in &mut open[1..] {
+                later.flags |= flags::EARLY;
+            }
+            if let Some(segment) = self.segment.as_ref().filter(|_| base != 0) {
+                segment.count_up();
+            }
+        });
+    }
+
     /// Writes the record and counts the end.
     fn end(&mut self) {
-        let end = clock::now();
+        self.end_at(clock::now());
+    }
+
+    /// The same with an end in ticks.
+    pub(crate) fn end_at(&mut self, end: u64) {
         let Some(segment) = self.segment.take() else {
             return;
         };
@@ -565,6 +667,21 @@ impl Entered<'_> {
         .flatten()
     }
 
+    /// The span's baggage.
+    pub fn baggage(&self) -> Baggage {
+        match self.len.checked_sub(1) {
+            Some(index) => baggage::of_index(index),
+            None => Baggage::new(),
+        }
+    }
+
+    fn change_baggage(&self, change: impl FnOnce(&mut Baggage)) {
+        if let Some(index) = self.len.checked_sub(1) {
+            baggage::change_index(index, change);
+        }
+    }
+
+    baggage_methods!(self: &Self);
     writing_methods!(self: &Self);
 }
 

@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::SpanContextId;
-use crate::propagation::ExtractedLink;
+use crate::propagation::{Baggage, ExtractedLink, SpanContext};
+use crate::sampling::SamplingPriority;
 
 /// The value of one tag, borrowed from the caller for the time of the call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,6 +165,22 @@ impl SpanLink {
     pub fn with_tracestate(mut self, tracestate: impl Into<Box<str>>) -> Self {
         self.tracestate = Some(tracestate.into());
         self
+    }
+}
+
+/// A link to a span of another service, with what its headers said of the trace.
+impl From<&SpanContext> for SpanLink {
+    fn from(context: &SpanContext) -> Self {
+        let flags = u32::from(context.priority.is_some_and(SamplingPriority::is_kept));
+        Self {
+            target: SpanContextId {
+                trace_id: context.full_trace_id(),
+                span_id: context.span_id.unwrap_or_default(),
+            },
+            tracestate: context.tracestate.clone(),
+            flags: Some(flags),
+            attributes: Vec::new(),
+        }
     }
 }
 
@@ -349,6 +366,8 @@ pub(crate) struct Rare {
     pub(crate) end_ticks: Option<u64>,
     /// Links, events and tags that were left out because of a limit.
     pub(crate) left_out: u32,
+    /// The span's own baggage; nothing if it is that of the parent.
+    pub(crate) baggage: Option<Baggage>,
 }
 
 impl Tags {
@@ -514,7 +533,8 @@ impl Tags {
                 .iter()
                 .map(|(key, value)| key.len() + value.len())
                 .sum();
-            512 + structs + 256 * (rare.links.len() + rare.events.len())
+            let baggage = rare.baggage.as_ref().map_or(0, Baggage::weight);
+            512 + structs + baggage + 256 * (rare.links.len() + rare.events.len())
         })
     }
 

@@ -13,8 +13,9 @@ use super::outbox::Outbox;
 use super::segment::{Buffer, Segment};
 use crate::config::Config;
 use crate::export::TraceFilter;
+use crate::export::stats::Stats;
 use crate::propagation::{Propagator, Style, StyleName};
-use crate::sampling::{RuleSet, Sampler};
+use crate::sampling::{RuleSet, Sampler, SpanRules};
 
 /// Rises whenever threads must look again at which tracer they work for: a tracer was installed, removed, or the process
 /// was forked. 0 is never current, so that a thread which never looked does.
@@ -54,6 +55,14 @@ pub(crate) fn global() -> Option<Arc<TracerCore>> {
     GLOBAL.load_full()
 }
 
+/// Whether threads use this tracer unless they are told otherwise.
+pub(crate) fn is_global(tracer: &Arc<TracerCore>) -> bool {
+    GLOBAL
+        .load()
+        .as_ref()
+        .is_some_and(|global| Arc::ptr_eq(global, tracer))
+}
+
 /// Makes a tracer the one that threads use, or none.
 pub(crate) fn install(tracer: Option<Arc<TracerCore>>) {
     GLOBAL.store(tracer);
@@ -71,6 +80,8 @@ pub(crate) struct TracerCore {
     /// In force at the moment; remote configuration replaces it as a whole.
     config: ArcSwap<Config>,
     pub(crate) sampler: Sampler,
+    /// What is kept of traces that are dropped.
+    pub(crate) span_rules: SpanRules,
     pub(crate) propagator: Propagator,
     /// Finished spans of a visit at which they are handed over although others are open.
     pub(crate) partial_flush_limit: usize,
@@ -87,6 +98,8 @@ pub(crate) struct TracerCore {
     /// `runtime-id`: this process, newly made after a fork.
     pub(crate) runtime_id: String,
     pub(crate) counters: Counters,
+    /// Only the worker looks at it.
+    pub(crate) stats: Stats,
 }
 
 /// How a thread tells the worker that there is much to do.
@@ -113,12 +126,14 @@ impl TracerCore {
         } else {
             usize::MAX
         };
-        let (rules, errors) = RuleSet::parse(&config.sampling_rules);
-        for error in errors {
-            crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
-        }
+        let sampler = if config.apm_tracing_enabled {
+            Sampler::new(rules(&config), config.rate_limit)
+        } else {
+            Sampler::standalone(rules(&config))
+        };
         Self {
-            sampler: Sampler::new(rules, config.rate_limit),
+            sampler,
+            span_rules: span_rules(&config),
             propagator: propagator(&config),
             partial_flush_limit: limit.max(1),
             enabled: AtomicBool::new(config.trace_enabled),
@@ -127,8 +142,9 @@ impl TracerCore {
             shared: Outbox::new(),
             wake,
             filters,
-            runtime_id: new_runtime_id(),
+            runtime_id: random_uuid(),
             counters: Counters::default(),
+            stats: Stats::default(),
             trace_id_128_bit: config.trace_id_128_bit,
             config: ArcSwap::new(config),
         }
@@ -139,9 +155,15 @@ impl TracerCore {
         self.config.load_full()
     }
 
-    /// Puts another configuration in force. What the tracer derived from the first one stays, unless its owner replaces it too.
-    #[cfg(test)]
+    /// Puts another configuration in force, and with it the sampling rules. Tracing that it switches off stays off; what
+    /// else the tracer derived from the first configuration stays.
     pub(crate) fn set_config(&self, config: Arc<Config>) {
+        if config.sampling_rules != self.config.load().sampling_rules {
+            self.sampler.set_rules(rules(&config));
+        }
+        if !config.trace_enabled {
+            self.enabled.store(false, Ordering::Relaxed);
+        }
         self.config.store(config);
     }
 
@@ -217,6 +239,25 @@ impl TracerCore {
     }
 }
 
+/// The sampling rules that the settings ask for.
+fn rules(config: &Config) -> RuleSet {
+    let (rules, errors) = RuleSet::parse(&config.sampling_rules);
+    for error in errors {
+        crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
+    }
+    rules
+}
+
+/// The rules for single spans that the settings ask for, with a line in the log about each that is wrong.
+fn span_rules(config: &Config) -> SpanRules {
+    let json = config.span_sampling_rules.as_deref().unwrap_or("[]");
+    let (rules, errors) = SpanRules::parse(json);
+    for error in errors {
+        crate::diagnostics::error(format_args!("DD_SPAN_SAMPLING_RULES: {error}"));
+    }
+    rules
+}
+
 /// The propagator that the settings ask for.
 fn propagator(config: &Config) -> Propagator {
     let styles = |names: &[String]| -> Vec<Style> {
@@ -224,8 +265,8 @@ fn propagator(config: &Config) -> Propagator {
             .iter()
             .filter_map(|name| match Style::from_name(name) {
                 StyleName::Known(style) => Some(style),
-                // `none` is no style, and what this version lacks was left out by design; wrong names are the configuration's problem.
-                StyleName::None | StyleName::Later | StyleName::Unknown => None,
+                // `none` is no style, and wrong names are the configuration's problem.
+                StyleName::None | StyleName::Unknown => None,
             });
         known.collect()
     };
@@ -236,10 +277,12 @@ fn propagator(config: &Config) -> Propagator {
     .with_max_tags_length(config.x_datadog_tags_max_length)
     .with_extract_first(config.propagation_extract_first)
     .with_128_bit_ids(config.trace_id_128_bit)
+    .with_behavior(config.propagation_behavior)
+    .with_old_baggage(config.http_baggage_enabled)
 }
 
 /// A random UUID, version 4, as text.
-fn new_runtime_id() -> String {
+pub(crate) fn random_uuid() -> String {
     use std::hash::{BuildHasher, RandomState};
     let random =
         |salt: u8| RandomState::new().hash_one((salt, std::process::id(), super::clock::now()));

@@ -15,6 +15,8 @@ pub(crate) struct Agent {
     info: watch::Sender<Option<Arc<AgentInfo>>>,
     /// Asks again before the time.
     ask: Notify,
+    /// Whether it has been asked once, answer or not.
+    was_asked: watch::Sender<bool>,
 }
 
 impl Agent {
@@ -27,6 +29,7 @@ impl Agent {
             )),
             info: watch::Sender::new(None),
             ask: Notify::new(),
+            was_asked: watch::Sender::new(false),
         }
     }
 
@@ -45,6 +48,13 @@ impl Agent {
         self.ask.notify_one();
     }
 
+    /// Waits until the agent has been asked once, whether it answered or not.
+    pub(crate) async fn asked(&self) {
+        let mut was_asked = self.was_asked.subscribe();
+        // Fails only if `self` is gone.
+        let _ = was_asked.wait_for(|was_asked| *was_asked).await;
+    }
+
     /// Asks the agent what it can do: at once, every five minutes, and when [`ask_again`](Self::ask_again) says so.
     pub(crate) async fn keep_asking(&self) {
         loop {
@@ -57,6 +67,7 @@ impl Agent {
                     "the agent did not say what it can do: {error}"
                 )),
             }
+            self.was_asked.send_replace(true);
             let _ = tokio::time::timeout(REFRESH_INTERVAL, self.ask.notified()).await;
         }
     }

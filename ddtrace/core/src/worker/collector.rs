@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,10 +17,13 @@ use super::options::{Options, Output, SharedWriter};
 use super::task::{self, Flushed, Tasks};
 use super::writer::Writer;
 use super::{Command, TASKS, counts};
+use crate::config::Config;
 use crate::diagnostics;
-use crate::export::agent::Deadline;
+use crate::export::agent::{AgentInfo, ContainerIdentity, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
-use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
+use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder, ProcessHead};
+use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -27,6 +31,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The same while the sender is behind.
 const BACKED_UP_TICK: Duration = Duration::from_millis(5);
+
+/// How long the first chunks wait for what the agent says that it can do.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A payload of this size is sent before its time, in bytes.
 const SEND_AT: usize = 1_500_000;
@@ -51,7 +58,10 @@ pub(super) async fn run(
     for task in TASKS.iter().copied().chain(task::added()) {
         tasks.run(task);
     }
-    let mut collector = Collector::new(tracer, &options, agent, deadline.clone());
+    let mut collector = Collector::new(tracer, &options, Arc::clone(&agent), deadline.clone());
+    if has_agent {
+        first_answer(&agent, &wake).await;
+    }
     let mut next = Instant::now() + TICK;
     loop {
         let is_backed_up = collector.is_backed_up();
@@ -75,6 +85,9 @@ pub(super) async fn run(
                 return;
             }
             Event::Command(Some(Command::Run(task))) => tasks.run(task),
+            Event::Command(Some(Command::AwaitAgent(known))) => {
+                tokio::spawn(await_agent(Arc::clone(&agent), known));
+            }
             // Nobody can ask for anything any more.
             Event::Command(None) => return,
             Event::Woken | Event::Tick => {}
@@ -88,6 +101,31 @@ pub(super) async fn run(
         next = Instant::now() + pause;
         // Rounds may follow each other without a pause: the sender is a task on the same thread and needs its turn.
         tokio::task::yield_now().await;
+    }
+}
+
+/// Waits for what the agent says first, so that it holds for the first chunks as well: not long, and not if chunks pile up.
+async fn first_answer(agent: &Agent, wake: &Notify) {
+    let mut asked = pin!(agent.asked());
+    let mut notified = pin!(wake.notified());
+    let mut sleep = pin!(sleep_until(Instant::now() + PATIENCE));
+    poll_fn(|context| {
+        let is_over = asked.as_mut().poll(context).is_ready()
+            || notified.as_mut().poll(context).is_ready()
+            || sleep.as_mut().poll(context).is_ready();
+        if is_over {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// Says when the agent has said what it can do.
+async fn await_agent(agent: Arc<Agent>, known: SyncSender<()>) {
+    if agent.watch_info().wait_for(Option::is_some).await.is_ok() {
+        let _ = known.try_send(());
     }
 }
 
@@ -106,23 +144,20 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    let tasks = tasks.stop();
-    deadline
-        .limit(async {
-            let mut tasks = pin!(tasks);
-            let (mut traces_left, mut tasks_left) = (is_late, true);
-            poll_fn(|context| {
-                traces_left = traces_left && traces.as_mut().poll(context).is_pending();
-                tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
-                if traces_left || tasks_left {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-            .await;
-        })
-        .await;
+    // The traces keep to the deadline by themselves: cut off here, what they still hold would not be counted.
+    let tasks = deadline.limit(tasks.stop());
+    let mut tasks = pin!(tasks);
+    let (mut traces_left, mut tasks_left) = (is_late, true);
+    poll_fn(|context| {
+        traces_left = traces_left && traces.as_mut().poll(context).is_pending();
+        tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
+        if traces_left || tasks_left {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
 }
 
 async fn next_event(
@@ -151,6 +186,9 @@ struct Collector {
     keep_rate: KeepRate,
     interval: Duration,
     due: Instant,
+    agent: Arc<Agent>,
+    /// What the agent said when the pipeline was last told, and the settings then.
+    followed: Option<(Option<Arc<AgentInfo>>, Arc<Config>)>,
 }
 
 /// Where chunks go.
@@ -161,11 +199,16 @@ enum Target {
 
 struct AgentTarget {
     payload: PayloadBuilder,
+    /// For formats that have a place for it.
+    head: Arc<ProcessHead>,
     writer: Writer,
+    tracer: Arc<TracerCore>,
     largest: usize,
     too_big: u64,
     /// Spans of the chunk in hand.
     in_chunk: u64,
+    /// Whether the spans of the payload are counted in statistics here.
+    is_counted: bool,
 }
 
 impl Collector {
@@ -183,14 +226,20 @@ impl Collector {
                     let agent = Arc::clone(&agent);
                     async move { agent.keep_asking().await }
                 });
-                let writer = Writer::start(Arc::clone(&tracer), agent, deadline);
-                let payload = PayloadBuilder::new(writer.format());
+                let writer = Writer::start(Arc::clone(&tracer), Arc::clone(&agent), deadline);
+                let container = ContainerIdentity::detect().container_id;
+                let head = ProcessHead::of(&config, &tracer.runtime_id, container.as_deref());
+                let head = Arc::new(head);
+                let payload = PayloadBuilder::of_process(writer.format(), &head);
                 Target::Agent(AgentTarget {
                     payload,
+                    head,
                     writer,
+                    tracer: Arc::clone(&tracer),
                     largest: config.max_payload_size,
                     too_big: 0,
                     in_chunk: 0,
+                    is_counted: false,
                 })
             }
             Output::JsonLines(to) => Target::Lines(JsonLines::new(to.clone())),
@@ -202,6 +251,27 @@ impl Collector {
             keep_rate: KeepRate::default(),
             interval,
             due: Instant::now() + interval,
+            agent,
+            followed: None,
+        }
+    }
+
+    /// Tells the pipeline what settings and agent say, if that is not as it was.
+    fn follow(&mut self) {
+        if let Target::Lines(_) = self.target {
+            return;
+        }
+        let (info, config) = (self.agent.info(), self.pipeline.config());
+        let is_same = self
+            .followed
+            .as_ref()
+            .is_some_and(|(old_info, old_config)| {
+                let (old, new) = (old_info.as_ref(), info.as_ref());
+                old.map(Arc::as_ptr) == new.map(Arc::as_ptr) && Arc::ptr_eq(old_config, &config)
+            });
+        if !is_same {
+            self.pipeline.follow(info.as_deref());
+            self.followed = Some((info, config));
         }
     }
 
@@ -215,6 +285,7 @@ impl Collector {
 
     /// Takes what waits. True if there was anything.
     fn round(&mut self) -> bool {
+        self.follow();
         let round = match &mut self.target {
             Target::Agent(target) => self.pipeline.run(target),
             Target::Lines(lines) => {
@@ -228,16 +299,30 @@ impl Collector {
             }
         };
         self.count(round);
-        round.chunks > 0
+        round.taken > 0
     }
 
     fn count(&mut self, round: Round) {
         let Round {
             chunks,
+            spans,
             dropped_chunks,
             dropped_spans,
+            unsampled_chunks,
+            unsampled_spans,
             ..
         } = round;
+        counts::unsampled(unsampled_chunks, unsampled_spans);
+        counters::add(Counter::WriterAcceptedTraces, chunks);
+        counters::add(Counter::DroppedFullTraces, dropped_chunks);
+        let (enqueued, reason) = (
+            "trace_chunks_enqueued_for_serialization",
+            [("reason", "overfull_buffer")],
+        );
+        telemetry::count(Tracers, enqueued, &[], chunks);
+        telemetry::count(Tracers, "spans_enqueued_for_serialization", &[], spans);
+        telemetry::count(Tracers, "trace_chunks_dropped", &reason, dropped_chunks);
+        telemetry::count(Tracers, "spans_dropped", &reason, dropped_spans);
         let mut dropped = dropped_chunks;
         counts::dropped(dropped_chunks, dropped_spans);
         if dropped_chunks > 0 {
@@ -303,9 +388,17 @@ fn flush_lines(lines: &mut JsonLines<SharedWriter>) {
 
 impl AgentTarget {
     fn send(&mut self) {
-        if !self.payload.is_empty() {
-            self.writer.enqueue(self.payload.take());
+        if self.payload.is_empty() {
+            return;
         }
+        let stats = if self.is_counted {
+            Some(self.tracer.stats.take_dropped())
+        } else {
+            // Without tracing of its own, nobody is to make statistics of what products send.
+            let is_traced = self.tracer.config().apm_tracing_enabled;
+            (!is_traced).then(DroppedUnsampled::default)
+        };
+        self.writer.enqueue(self.payload.take(), stats);
     }
 
     /// Whether events may be sent as structures, for the log of formats.
@@ -315,10 +408,18 @@ impl AgentTarget {
 }
 
 impl Sink for AgentTarget {
+    fn begin_round(&mut self, is_counted: bool) {
+        // The head of a payload speaks for all of it.
+        if is_counted != self.is_counted {
+            self.send();
+            self.is_counted = is_counted;
+        }
+    }
+
     fn begin_chunk(&mut self) {
         // What the agent takes may have become known since the last payload.
         if self.payload.is_empty() && self.payload.format() != self.writer.format() {
-            self.payload = PayloadBuilder::new(self.writer.format());
+            self.payload = PayloadBuilder::of_process(self.writer.format(), &self.head);
         }
         self.in_chunk = 0;
         self.payload.begin_chunk();
@@ -335,8 +436,17 @@ impl Sink for AgentTarget {
         if size > self.largest {
             self.payload.undo_chunk();
             self.too_big += 1;
+            counters::add(Counter::DroppedTooBigTraces, 1);
+            counters::add(Counter::DroppedTooBigBytes, size as u64);
             counts::dropped(1, self.in_chunk);
-        } else if self.is_full() {
+            let reason = [("reason", "serialization_error")];
+            telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+            telemetry::count(Tracers, "spans_dropped", &reason, self.in_chunk);
+            return;
+        }
+        counters::add(Counter::BufferAcceptedTraces, 1);
+        counters::add(Counter::BufferAcceptedSpans, self.in_chunk);
+        if self.is_full() {
             self.send();
         }
     }
@@ -347,6 +457,7 @@ pub(super) fn first_format(tracer: &TracerCore) -> Format {
     let config = tracer.config();
     match config.api_version {
         crate::config::ApiVersion::V05 => Format::V05,
+        crate::config::ApiVersion::V1 => Format::V1,
         crate::config::ApiVersion::V04 => Format::V04 {
             native_events: config.native_span_events,
         },

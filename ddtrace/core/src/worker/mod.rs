@@ -22,6 +22,7 @@ mod collector;
 mod counts;
 mod keep_rate;
 mod options;
+mod stats;
 pub mod task;
 mod writer;
 
@@ -37,6 +38,7 @@ pub use counts::{Counts, counts};
 pub use options::Builder;
 
 use crate::diagnostics;
+use crate::dogstatsd::{self, Client};
 use crate::export::agent::DeadlineSetter;
 use crate::trace::tracer::{self, TracerCore};
 use options::Options;
@@ -56,10 +58,21 @@ enum Command {
     Stop(SyncSender<()>),
     /// Run one more task.
     Run(Task),
+    /// Say when it is known what the agent can do.
+    AwaitAgent(SyncSender<()>),
 }
 
 /// What core itself runs on every worker.
-const TASKS: &[Task] = &[];
+const TASKS: &[Task] = &[
+    crate::telemetry::TASK,
+    crate::startup_log::TASK,
+    stats::TASK,
+    crate::remote_config::TASK,
+    Task::new("runtime metrics", crate::runtime_metrics::start),
+    Task::new("health metrics", crate::health_metrics::start),
+    // After those that hand metrics to it when they end.
+    Task::new("dogstatsd", dogstatsd::start),
+];
 
 /// A tracer with its worker.
 struct Running {
@@ -123,6 +136,19 @@ pub fn flush_within(timeout: Duration) -> bool {
     running.commands.send(Command::Flush(done)).is_ok() && wait(&is_done, Instant::now() + timeout)
 }
 
+/// Waits until the agent has said what it can do: from then on statistics, filters and formats are as it wants them. False if
+/// it has not within the time, or if nothing runs.
+///
+/// Nobody has to call it: until then everything is sent in the form that every agent takes.
+pub fn agent_known_within(timeout: Duration) -> bool {
+    let Some(running) = current() else {
+        return false;
+    };
+    let (known, is_known) = sync_channel(1);
+    running.commands.send(Command::AwaitAgent(known)).is_ok()
+        && wait(&is_known, Instant::now() + timeout)
+}
+
 /// Tells the worker something, if there is one.
 fn command(command: Command) {
     if let Some(running) = current() {
@@ -154,17 +180,22 @@ fn init(options: Options) -> Guard {
     }
     task::forget_added();
     diagnostics::configure(options.config.log_settings());
-    options.config.report_problems();
+    let config = Arc::clone(&options.config);
+    if options.config.runtime_metrics {
+        crate::runtime_metrics::watch_current();
+    }
     crate::trace::panic::install_hook();
     watch_forks();
     let Some(running) = start(Arc::new(options), "init") else {
+        config.report_problems();
         return Guard { is_owner: false };
     };
-    let config = Arc::clone(&running.options.config);
     let is_enabled = running.tracer.is_enabled();
     RUNNING.store(Some(Arc::clone(&running)));
     tracer::install(Some(Arc::clone(&running.tracer)));
     crate::instrument::start(|integration| config.integration(integration).enabled);
+    // Not before the integrations with the program's logging have begun.
+    config.report_problems();
     if is_enabled {
         crate::instrument::switch_on();
     }
@@ -176,12 +207,14 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
     let wake = Arc::new(Notify::new());
     let waker = Arc::clone(&wake);
     let config = Arc::clone(&options.config);
+    dogstatsd::install(Some(Client::new(&config)));
     let core = TracerCore::new(
         config,
         options.filters.clone(),
         Box::new(move || waker.notify_one()),
     );
     let tracer = Arc::new(core);
+    crate::telemetry::prepare(&options.config, &tracer.runtime_id, tracer.forks);
     let (commands, received) = unbounded_channel();
     let (deadline_setter, deadline) = crate::export::agent::deadline();
     let running = Arc::new(Running {
@@ -191,6 +224,8 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         deadline: deadline_setter,
     });
     let work = move || {
+        #[cfg(target_os = "linux")]
+        crate::process_discovery::publish(&options.config, &tracer.runtime_id);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -231,6 +266,7 @@ fn stop(timeout: Duration) -> bool {
     let (done, is_done) = sync_channel(1);
     let stopped = running.commands.send(Command::Stop(done)).is_ok() && wait(&is_done, deadline);
     tracer::install(None);
+    dogstatsd::install(None);
     RUNNING.store(None);
     stopped
 }

@@ -17,7 +17,7 @@
 //!             match context.turn(due).await {
 //!                 Turn::Due => due = context.now() + Duration::from_secs(10),
 //!                 Turn::Flush(_done) => {} // `flush()` returns when every task has dropped this
-//!                 Turn::Stop => return,
+//!                 _ => return, // Turn::Stop
 //!             }
 //!             // do what is to be done: never block, the thread is shared
 //!         }
@@ -119,7 +119,7 @@ pub struct Flushed(#[allow(dead_code, reason = "it is there to be dropped")] Arc
 struct Tell(SyncSender<()>);
 
 impl Flushed {
-    pub(super) fn new(done: SyncSender<()>) -> Self {
+    pub(crate) fn new(done: SyncSender<()>) -> Self {
         Self(Arc::new(Tell(done)))
     }
 }
@@ -177,6 +177,11 @@ impl TaskContext {
         self.agent.info()
     }
 
+    /// Follows what the agent says, beside [`turn`](Self::turn).
+    pub(crate) fn watch_info(&self) -> watch::Receiver<Option<Arc<AgentInfo>>> {
+        self.agent.watch_info()
+    }
+
     /// Waits until the agent says something for the first time, or something else than before.
     pub async fn info_changed(&mut self) {
         if self.info.changed().await.is_err() {
@@ -192,6 +197,24 @@ impl TaskContext {
     /// The time, by the clock that [`turn`](Self::turn) uses.
     pub fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// A context without a worker, for tests of a task that asks the agent, and the way to tell it something.
+    #[cfg(test)]
+    pub(crate) fn alone(config: Config) -> (Self, UnboundedSender<Turn>) {
+        let config = Arc::new(config);
+        let agent = Arc::new(Agent::new(&config));
+        let asking = Arc::clone(&agent);
+        tokio::spawn(async move { asking.keep_asking().await });
+        let (turns, received) = unbounded_channel();
+        let context = Self {
+            tracer: Arc::new(TracerCore::new(config, Vec::new(), Box::new(|| {}))),
+            info: agent.watch_info(),
+            agent,
+            turns: received,
+            has_agent: true,
+        };
+        (context, turns)
     }
 
     /// Waits until `due`, or until the task is told something. Safe to drop half-way: nothing gets lost.

@@ -13,8 +13,12 @@ use super::counts;
 use super::task::Flushed;
 use crate::config::ApiVersion;
 use crate::diagnostics;
-use crate::export::agent::{Deadline, Outcome, RetryPolicy, TracePayload, TraceSender};
+use crate::export::agent::{
+    Deadline, DroppedUnsampled, Outcome, RetryPolicy, TracePayload, TraceSender,
+};
 use crate::export::{Format, Payload};
+use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// The collector's side: a queue that is bounded in bytes.
@@ -26,7 +30,7 @@ pub(super) struct Writer {
 }
 
 enum Message {
-    Payload(Payload),
+    Payload(Payload, Option<DroppedUnsampled>),
     /// Everything before it has been dealt with.
     Barrier(Flushed),
 }
@@ -67,19 +71,31 @@ impl Writer {
 
     /// The format of the next payload.
     pub(super) fn format(&self) -> Format {
+        let info = self.state.agent.info();
+        let fell_back = self.state.fell_back.load(Ordering::Relaxed);
         match self.state.first {
-            Format::V05 if !self.state.fell_back.load(Ordering::Relaxed) => Format::V05,
+            Format::V05 if !fell_back => Format::V05,
+            // Only an agent that says so has it.
+            Format::V1
+                if !fell_back
+                    && info
+                        .as_ref()
+                        .is_some_and(|info| info.has_endpoint("/v1.0/traces")) =>
+            {
+                Format::V1
+            }
             Format::V04 {
                 native_events: true,
             } => self.state.first,
             _ => Format::V04 {
-                native_events: self.state.agent.info().is_some_and(|info| info.span_events),
+                native_events: info.is_some_and(|info| info.span_events),
             },
         }
     }
 
     /// Queues a payload, or drops and counts it if too much waits already.
-    pub(super) fn enqueue(&self, payload: Payload) {
+    /// `stats` says that its spans are counted in statistics here, and what was dropped since the last one.
+    pub(super) fn enqueue(&self, payload: Payload, stats: Option<DroppedUnsampled>) {
         let size = payload.body.len();
         let waiting = self.state.queued.fetch_add(size, Ordering::Relaxed);
         if waiting > 0 && waiting + size > self.limit {
@@ -88,6 +104,16 @@ impl Writer {
                 .dropped
                 .fetch_add(payload.chunks as u64, Ordering::Relaxed);
             counts::dropped(payload.chunks as u64, payload.spans as u64);
+            counters::add(Counter::DroppedFullTraces, payload.chunks as u64);
+            let reason = [("reason", "overfull_buffer")];
+            telemetry::count(
+                Tracers,
+                "trace_chunks_dropped",
+                &reason,
+                payload.chunks as u64,
+            );
+            telemetry::count(Tracers, "spans_dropped", &reason, payload.spans as u64);
+            counters::add(Counter::DroppedFullBytes, size as u64);
             let (chunks, limit) = (payload.chunks, self.limit);
             diagnostics::error(format_args!(
                 "{chunks} traces were dropped: {limit} bytes wait to be sent already, the agent is slow or away"
@@ -95,7 +121,7 @@ impl Writer {
             return;
         }
         // Fails only if the task is gone, at the end of the process.
-        let _ = self.messages.send(Message::Payload(payload));
+        let _ = self.messages.send(Message::Payload(payload, stats));
     }
 
     /// Whether a good part of what may wait does.
@@ -127,8 +153,8 @@ async fn send(
     mut received: UnboundedReceiver<Message>,
 ) {
     while let Some(message) = received.recv().await {
-        let payload = match message {
-            Message::Payload(payload) => payload,
+        let (payload, stats) = match message {
+            Message::Payload(payload, stats) => (payload, stats),
             Message::Barrier(done) => {
                 drop(done);
                 continue;
@@ -137,6 +163,7 @@ async fn send(
         let version = match payload.format {
             Format::V04 { .. } => ApiVersion::V04,
             Format::V05 => ApiVersion::V05,
+            Format::V1 => ApiVersion::V1,
         };
         let size = payload.body.len();
         let (traces, spans) = (payload.chunks as u64, payload.spans as u64);
@@ -144,7 +171,7 @@ async fn send(
             version,
             chunks: payload.chunks,
             body: payload.body.into(),
-            stats: None,
+            stats,
         };
         match sender.send(&payload).await {
             Outcome::Accepted(accepted) => {

@@ -15,7 +15,7 @@ use super::connection::{Connection, Dial};
 use super::error::SendError;
 use crate::config::AgentUrl;
 
-/// The most of an answer's body that is read, unless [`AgentClient::with_max_body`] says otherwise.
+/// The most of an answer's body that is read, unless more is asked for.
 pub const MAX_BODY: usize = 1 << 20;
 
 /// An HTTP client for one agent.
@@ -31,8 +31,6 @@ pub struct AgentClient {
     headers: HeaderMap,
     /// The connection that the last request left behind.
     idle: Mutex<Option<Connection>>,
-    /// The most of an answer's body that is read.
-    max_body: usize,
     /// For peers that are not reached as agents are.
     dialer: Option<Box<dyn Dial>>,
 }
@@ -45,7 +43,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, at most [`MAX_BODY`] of it unless the client was told otherwise.
+    /// The body, at most as much of it as was asked for.
     pub body: Bytes,
     /// Whether that is the whole body. The head decides what became of a request, so a body that
     /// breaks off, is too long or too late is no error: what was sent has arrived.
@@ -71,14 +69,8 @@ impl AgentClient {
             timeout,
             headers,
             idle: Mutex::new(None),
-            max_body: MAX_BODY,
             dialer: None,
         }
-    }
-
-    /// Reads more of an answer, or less. The whole body is held in memory.
-    pub fn with_max_body(self, max_body: usize) -> AgentClient {
-        AgentClient { max_body, ..self }
     }
 
     /// The same for a peer that is reached in another way.
@@ -107,12 +99,25 @@ impl AgentClient {
         headers: HeaderMap,
         body: impl Into<Bytes>,
     ) -> Result<Response, SendError> {
-        self.request(Method::POST, path, headers, body.into()).await
+        self.post_for_up_to(MAX_BODY, path, headers, body).await
+    }
+
+    /// Sends a body, and reads more of the answer than [`MAX_BODY`]: up to this many bytes.
+    pub async fn post_for_up_to(
+        &self,
+        max_body: usize,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, SendError> {
+        self.request(Method::POST, path, headers, body.into(), max_body)
+            .await
     }
 
     /// Asks for something. `path` begins with a slash.
     pub async fn get(&self, path: &str, headers: HeaderMap) -> Result<Response, SendError> {
-        self.request(Method::GET, path, headers, Bytes::new()).await
+        self.request(Method::GET, path, headers, Bytes::new(), MAX_BODY)
+            .await
     }
 
     async fn request(
@@ -121,6 +126,7 @@ impl AgentClient {
         path: &str,
         headers: HeaderMap,
         body: Bytes,
+        max_body: usize,
     ) -> Result<Response, SendError> {
         let request = self.prepare(method, path, headers, body)?;
         let deadline = Instant::now() + self.timeout;
@@ -133,7 +139,7 @@ impl AgentClient {
             }
         };
         let (head, incoming) = response.into_parts();
-        let (body, is_complete) = read(incoming, deadline, self.max_body).await;
+        let (body, is_complete) = read(incoming, deadline, max_body).await;
         if is_complete && !connection.is_closed() {
             self.idle().replace(connection);
         }
@@ -227,7 +233,7 @@ fn host(url: &AgentUrl) -> HeaderValue {
 }
 
 /// Reads a body up to the limit and the deadline, and says whether it is whole.
-async fn read(mut incoming: Incoming, deadline: Instant, limit: usize) -> (Bytes, bool) {
+async fn read(mut incoming: Incoming, deadline: Instant, max_body: usize) -> (Bytes, bool) {
     let mut body = BytesMut::new();
     loop {
         let frame = match timeout_at(deadline, incoming.frame()).await {
@@ -239,7 +245,7 @@ async fn read(mut incoming: Incoming, deadline: Instant, limit: usize) -> (Bytes
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        let room = limit - body.len();
+        let room = max_body - body.len();
         body.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
             return (body.freeze(), false);

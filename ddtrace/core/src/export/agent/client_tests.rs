@@ -304,19 +304,6 @@ fn a_body_of_exactly_the_limit_is_whole() {
 }
 
 #[test]
-fn the_limit_of_a_body_can_be_moved() {
-    run(async {
-        for (limit, expected) in [(MAX_BODY + 1, MAX_BODY + 1), (3, 3)] {
-            let agent = FakeAgent::tcp([Reply::ok(&"x".repeat(MAX_BODY + 1))]).await;
-            let client = client(&agent.url, AMPLE).with_max_body(limit);
-            let response = post(&client).await.unwrap();
-            assert_eq!(response.body.len(), expected);
-            assert_eq!(response.is_complete, limit > MAX_BODY);
-        }
-    });
-}
-
-#[test]
 fn a_chunked_body_is_put_together() {
     run(async {
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n";

@@ -17,7 +17,7 @@ use crate::config::AgentUrl;
 
 /// What to do with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Write these bytes and wait for the next request.
     Bytes(Vec<u8>),
     /// Write these bytes and hang up.
@@ -32,17 +32,17 @@ pub(super) enum Reply {
 
 impl Reply {
     /// A correct answer.
-    pub(super) fn status(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) fn status(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
         Reply::Bytes(answer(status, headers, body))
     }
 
-    pub(super) fn ok(body: &str) -> Reply {
+    pub(crate) fn ok(body: &str) -> Reply {
         Reply::status(200, &[], body)
     }
 }
 
 /// The text of a correct answer.
-pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut text = format!(
         "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n",
         body.len()
@@ -57,21 +57,21 @@ pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// The request line and the headers.
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Recorded {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub(super) fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap_or_default()
     }
 }
@@ -85,8 +85,8 @@ struct State {
 
 /// Lives as long as it is held.
 #[derive(Debug)]
-pub(super) struct FakeAgent {
-    pub(super) url: AgentUrl,
+pub(crate) struct FakeAgent {
+    pub(crate) url: AgentUrl,
     state: Arc<State>,
     task: JoinHandle<()>,
 }
@@ -99,7 +99,7 @@ impl Drop for FakeAgent {
 
 impl FakeAgent {
     /// Listens on a free port.
-    pub(super) async fn tcp(script: impl IntoIterator<Item = Reply>) -> FakeAgent {
+    pub(crate) async fn tcp(script: impl IntoIterator<Item = Reply>) -> FakeAgent {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let state = state(script);
@@ -118,7 +118,7 @@ impl FakeAgent {
 
     /// Listens on a Unix socket.
     #[cfg(unix)]
-    pub(super) async fn unix(
+    pub(crate) async fn unix(
         path: &std::path::Path,
         script: impl IntoIterator<Item = Reply>,
     ) -> FakeAgent {
@@ -137,11 +137,11 @@ impl FakeAgent {
         }
     }
 
-    pub(super) fn requests(&self) -> Vec<Recorded> {
+    pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.state.requests.lock().expect("no panic").clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::Relaxed)
     }
 }
@@ -227,7 +227,7 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Recorded> {
 }
 
 /// Runs a test on a runtime like the worker's, and fails it if it hangs.
-pub(super) fn run<F: Future>(test: F) -> F::Output {
+pub(crate) fn run<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -239,11 +239,11 @@ pub(super) fn run<F: Future>(test: F) -> F::Output {
 /// A folder of its own, removed at the end.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(super) struct Folder(pub(super) std::path::PathBuf);
+pub(crate) struct Folder(pub(crate) std::path::PathBuf);
 
 #[cfg(unix)]
 impl Folder {
-    pub(super) fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("ddtrace-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder for temporary files");
         Folder(path)

@@ -44,6 +44,6 @@ pub use sender::{Accepted, DroppedUnsampled, Outcome, SendFailure, TracePayload,
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod sender_tests;

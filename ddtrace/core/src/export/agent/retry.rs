@@ -39,7 +39,7 @@ impl RetryPolicy {
 
     /// The pause after try number `tried`: between half and all of the full one, so that the
     /// processes of a host do not come back to a restarted agent in the same moment.
-    pub(super) fn pause_after(&self, tried: u32) -> Duration {
+    pub(crate) fn pause_after(&self, tried: u32) -> Duration {
         // Each hasher has random keys of its own: enough randomness for a pause.
         let random = RandomState::new().build_hasher().finish();
         let fraction = 0.5 + 0.5 * (random as f64 / u64::MAX as f64);

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::proxy::Proxy;
 use super::tls::TlsDialer;
 use crate::config::{AgentUrl, Config, Secret};
-use crate::export::agent::{AgentClient, MAX_BODY, Response, SendError};
+use crate::export::agent::{AgentClient, Response, SendError};
 
 const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
 
@@ -52,7 +52,6 @@ impl IntakeClient {
             api_key: None,
             proxy: None,
             timeout: TIMEOUT,
-            max_body: MAX_BODY,
             headers: HeaderMap::new(),
             root: None,
         }
@@ -73,6 +72,17 @@ impl IntakeClient {
         self.0.post(path, headers, body).await
     }
 
+    /// Sends a body, and reads more of the answer than [`MAX_BODY`](crate::export::agent::MAX_BODY): up to this many bytes.
+    pub async fn post_for_up_to(
+        &self,
+        max_body: usize,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, SendError> {
+        self.0.post_for_up_to(max_body, path, headers, body).await
+    }
+
     /// Asks for something. `path` begins with a slash.
     pub async fn get(&self, path: &str, headers: HeaderMap) -> Result<Response, SendError> {
         self.0.get(path, headers).await
@@ -86,7 +96,6 @@ pub struct IntakeBuilder {
     api_key: Option<Secret>,
     proxy: Option<Secret>,
     timeout: Duration,
-    max_body: usize,
     headers: HeaderMap,
     root: Option<Vec<u8>>,
 }
@@ -127,12 +136,6 @@ impl IntakeBuilder {
         self
     }
 
-    /// Reads this much of an answer's body; [`MAX_BODY`] unless set.
-    pub fn max_body(mut self, max_body: usize) -> Self {
-        self.max_body = max_body;
-        self
-    }
-
     /// Sends these headers with every request.
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
@@ -169,9 +172,12 @@ impl IntakeBuilder {
             None => None,
         };
         let dialer = TlsDialer::new(proxy, self.root)?;
-        let dialer = Box::new(dialer);
-        let client = AgentClient::with_dialer(url, self.timeout, headers, dialer);
-        Ok(IntakeClient(client.with_max_body(self.max_body)))
+        Ok(IntakeClient(AgentClient::with_dialer(
+            url,
+            self.timeout,
+            headers,
+            Box::new(dialer),
+        )))
     }
 }
 

@@ -19,6 +19,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::propagation::Baggage;
 use crate::trace::clock;
 use crate::trace::open::{Open, Stack, flags};
 use crate::trace::outbox::Outbox;
@@ -42,6 +43,8 @@ pub(crate) struct Local {
     /// A tracer that was activated on this thread, instead of the global one.
     chosen: Option<Arc<TracerCore>>,
     pub(crate) panic: Option<Box<PanicNote>>,
+    /// Baggage of the thread itself, for roots that begin on it.
+    pub(crate) ambient: Baggage,
     /// State of the span ids' sequence.
     random: u64,
     /// State of the trace ids' sequence.
@@ -137,6 +140,7 @@ impl Local {
             port: None,
             chosen: None,
             panic: None,
+            ambient: Baggage::new(),
             random: 0,
             random_trace: 0,
             generation: 0,
@@ -204,14 +208,29 @@ impl Local {
         if let Some(segment) = self.segment() {
             segment.set_root_id(id);
         }
+        if !self.ambient.is_empty() {
+            self.give_ambient_to_top();
+        }
         id
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_ambient_to_top(&mut self) {
+        let baggage = self.ambient.clone();
+        if let (Some(buffer), Some(top)) = (&self.buffer, self.stack.last_mut()) {
+            crate::trace::baggage::set_own(top, &buffer.segment, baggage);
+        }
     }
 
     /// The ends that [`exit_on`] has no time for.
     #[cold]
     #[inline(never)]
     fn exit_rarely(&mut self, id: u64, end: u64) {
-        let Some(index) = self.stack.open().iter().rposition(|open| open.id == id) else {
+        // A mark that was left behind when what stood on it was taken back by its owner.
+        self.finish_ended(end);
+        let is_open = |open: &Open| open.id == id && open.flags & flags::CONTEXT == 0;
+        let Some(index) = self.stack.open().iter().rposition(is_open) else {
             return;
         };
         let above = self.stack.open().len() - index - 1;
@@ -230,6 +249,11 @@ impl Local {
             return;
         }
         self.finish_top(end);
+        self.finish_ended(end);
+    }
+
+    /// Takes what has ended off the top: it waited for what was above it.
+    pub(crate) fn finish_ended(&mut self, end: u64) {
         while let Some(top) = self
             .stack
             .last()

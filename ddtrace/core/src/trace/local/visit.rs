@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Local;
 use crate::trace::id::TraceId;
+use crate::trace::open::flags;
 use crate::trace::segment::{Buffer, Segment};
 use crate::trace::site::Site;
 
@@ -144,6 +145,20 @@ impl Local {
     /// The segment of the visit in hand.
     pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
         self.buffer.as_ref().map(|buffer| &buffer.segment)
+    }
+
+    /// The segment of the span at an index of the stack.
+    pub(crate) fn segment_at(&self, index: usize) -> Option<&Segment> {
+        let above = self.stack.open().get(index + 1..)?;
+        let buffer = match above
+            .iter()
+            .filter(|open| open.flags & flags::BASE != 0)
+            .count()
+        {
+            0 => self.buffer.as_ref()?,
+            visits => self.shelf.iter().rev().nth(visits - 1)?,
+        };
+        Some(&buffer.segment)
     }
 
     /// The low half of the next trace id, by splitmix64: the sampling hash sees it. Never 0.

@@ -7,8 +7,11 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 
+mod baggage;
 mod border;
 mod detached;
+mod sampling;
+mod shared;
 mod sync;
 
 use super::*;

@@ -1,0 +1,168 @@
+//! Baggage: what a program sends along with its requests, for services further on.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Keys and values of the user's own that travel with a trace, in the order in which they were first set.
+///
+/// A copy is one addition to a counter: spans and contexts share the list until one of them changes its own.
+///
+/// It holds at most [`MAX_ITEMS`](Self::MAX_ITEMS) items and [`MAX_BYTES`](Self::MAX_BYTES) bytes; what would exceed that
+/// is left out. Headers carry less: see [`propagation`](super).
+///
+/// ```
+/// use ddtrace_core::propagation::Baggage;
+///
+/// let mut baggage = Baggage::new();
+/// baggage.set("user.id", "u1");
+/// baggage.set("tier", "gold");
+/// baggage.set("user.id", "u2");
+/// assert_eq!(baggage.get("user.id"), Some("u2"));
+/// assert_eq!(baggage.iter().collect::<Vec<_>>(), [("user.id", "u2"), ("tier", "gold")]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Baggage {
+    /// Nothing if it is empty, which costs no allocation.
+    items: Option<Arc<Vec<Item>>>,
+}
+
+type Item = (Box<str>, Box<str>);
+
+impl Baggage {
+    /// How many items it holds.
+    pub const MAX_ITEMS: usize = 256;
+    /// How many bytes of keys and values it holds.
+    pub const MAX_BYTES: usize = 64 * 1024;
+
+    /// No baggage.
+    pub const fn new() -> Self {
+        Self { items: None }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_none()
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.items.as_ref().map_or(0, |items| items.len())
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter()
+            .find(|&(candidate, _)| candidate == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let items = self.items.iter().flat_map(|items| items.iter());
+        items.map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Sets `key` to `value`; a key that is there already keeps its place. False if there is no room.
+    pub fn set(&mut self, key: &str, value: &str) -> bool {
+        let others: usize = self
+            .iter()
+            .filter(|&(candidate, _)| candidate != key)
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        if others + key.len() + value.len() > Self::MAX_BYTES {
+            return false;
+        }
+        let items = Arc::make_mut(self.items.get_or_insert_default());
+        if let Some((_, old)) = items.iter_mut().find(|(candidate, _)| **candidate == *key) {
+            *old = value.into();
+        } else if items.len() < Self::MAX_ITEMS {
+            items.push((key.into(), value.into()));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Removes `key`, if it is there.
+    pub fn remove(&mut self, key: &str) {
+        if self.get(key).is_none() {
+            return;
+        }
+        if self.len() == 1 {
+            self.items = None;
+        } else if let Some(items) = &mut self.items {
+            Arc::make_mut(items).retain(|(candidate, _)| **candidate != *key);
+        }
+    }
+
+    /// Bytes of keys and values.
+    pub(crate) fn weight(&self) -> usize {
+        self.iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum()
+    }
+
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        self.items = None;
+    }
+}
+
+impl fmt::Debug for Baggage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Equal if the same items are in the same order.
+impl PartialEq for Baggage {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Baggage {}
+
+impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Baggage {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(items: I) -> Self {
+        let mut baggage = Self::new();
+        for (key, value) in items {
+            baggage.set(key.as_ref(), value.as_ref());
+        }
+        baggage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_keeps_what_the_other_one_changes() {
+        let mut one: Baggage = [("a", "1"), ("b", "2")].into_iter().collect();
+        let before = one.clone();
+        one.set("a", "3");
+        one.remove("b");
+        one.remove("none");
+        assert_eq!(one.iter().collect::<Vec<_>>(), [("a", "3")]);
+        assert_eq!(before.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+        one.remove("a");
+        assert!(one.is_empty() && one == Baggage::new());
+        let mut cleared = before.clone();
+        cleared.clear();
+        assert_eq!((cleared.len(), before.len()), (0, 2));
+    }
+
+    #[test]
+    fn what_exceeds_the_bounds_is_left_out() {
+        let mut baggage = Baggage::new();
+        for number in 0..Baggage::MAX_ITEMS {
+            assert!(baggage.set(&format!("k{number}"), "v"));
+        }
+        assert!(!baggage.set("one more", "v"));
+        assert!(baggage.set("k0", "changed"));
+        assert!(!baggage.set("k0", &"x".repeat(Baggage::MAX_BYTES)));
+        assert_eq!(baggage.get("k0"), Some("changed"));
+        assert_eq!(baggage.len(), Baggage::MAX_ITEMS);
+    }
+}

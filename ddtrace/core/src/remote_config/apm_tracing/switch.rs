@@ -1,0 +1,94 @@
+//! Switches of products among the settings of `APM_TRACING`.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use super::super::capabilities::Capabilities;
+use crate::diagnostics;
+
+struct Switch {
+    key: &'static str,
+    capabilities: Capabilities,
+    number: u64,
+    handler: Box<dyn Fn(Option<bool>) + Send + Sync>,
+}
+
+/// Replaced as a whole, so that neither the worker nor a forked child ever waits.
+static SWITCHES: ArcSwapOption<Vec<Arc<Switch>>> = ArcSwapOption::const_empty();
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// Listens to a switch in the settings of `APM_TRACING` that belongs to a product, for example `data_streams_enabled`.
+///
+/// The handler is called on the worker's thread whenever the value is another one: `Some` while a file sets it, `None` when
+/// none does any more and the product's own setting counts again. A program that is never told anything hears nothing. There
+/// is one handler per key: a second one takes the place of the first.
+///
+/// ```
+/// use ddtrace_core::remote_config::{self, Capabilities};
+///
+/// remote_config::on_switch("kettle_enabled", Capabilities::NONE, |value| match value {
+///     Some(true) => println!("boil"),
+///     Some(false) => println!("cool down"),
+///     None => println!("as DD_KETTLE_ENABLED says"),
+/// });
+/// ```
+pub fn on_switch(
+    key: &'static str,
+    capabilities: Capabilities,
+    handler: impl Fn(Option<bool>) + Send + Sync + 'static,
+) {
+    let switch = Arc::new(Switch {
+        key,
+        capabilities,
+        number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+        handler: Box::new(handler),
+    });
+    SWITCHES.rcu(|current| {
+        let kept = current.iter().flat_map(|list| list.iter());
+        let kept = kept.filter(|other| other.key != key);
+        let list: Vec<_> = kept.chain([&switch]).cloned().collect();
+        Some(Arc::new(list))
+    });
+    super::super::poll::hurry();
+}
+
+fn switches() -> Vec<Arc<Switch>> {
+    let list = SWITCHES.load();
+    list.iter().flat_map(|list| list.iter()).cloned().collect()
+}
+
+/// What all switches need to be declared.
+pub(super) fn capabilities() -> Capabilities {
+    let all = switches().into_iter().map(|switch| switch.capabilities);
+    all.fold(Capabilities::NONE, Capabilities::and)
+}
+
+/// What has been said to whom.
+#[derive(Debug, Default)]
+pub(super) struct Told(BTreeMap<u64, bool>);
+
+impl Told {
+    /// Tells every switch whose value is not the one that it knows.
+    pub(super) fn tell(&mut self, values: BTreeMap<String, bool>) {
+        for switch in switches() {
+            let value = values.get(switch.key).copied();
+            let before = match value {
+                Some(value) => self.0.insert(switch.number, value),
+                None => self.0.remove(&switch.number),
+            };
+            if before != value
+                && catch_unwind(AssertUnwindSafe(|| (switch.handler)(value))).is_err()
+            {
+                let key = switch.key;
+                diagnostics::error(format_args!(
+                    "remote configuration: the handler of {key} panicked"
+                ));
+            }
+        }
+    }
+}
