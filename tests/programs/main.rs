@@ -6,7 +6,9 @@
 mod annotated;
 mod failing;
 mod fork;
+mod logging;
 mod metrics;
+mod opentelemetry;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -14,6 +16,8 @@ mod statistics;
 mod threads;
 
 use serde_json::json;
+
+ddtrace::dependencies!();
 
 /// Writes the last line: how many spans were finished, and what became of them.
 fn report(made: u64) {
@@ -56,6 +60,9 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "logging-tracing" => logging::with_tracing(),
+        "logging-log" => logging::with_log(),
+        "opentelemetry" => opentelemetry::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use super::writer::Writer;
 use super::{Command, TASKS, counts};
 use crate::config::Config;
 use crate::diagnostics;
-use crate::export::agent::{AgentInfo, Deadline, DroppedUnsampled};
+use crate::export::agent::{AgentInfo, ContainerIdentity, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
-use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
+use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder, ProcessHead};
 use crate::health_metrics::counters::{self, Counter};
 use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
@@ -84,6 +85,9 @@ pub(super) async fn run(
                 return;
             }
             Event::Command(Some(Command::Run(task))) => tasks.run(task),
+            Event::Command(Some(Command::AwaitAgent(known))) => {
+                tokio::spawn(await_agent(Arc::clone(&agent), known));
+            }
             // Nobody can ask for anything any more.
             Event::Command(None) => return,
             Event::Woken | Event::Tick => {}
@@ -116,6 +120,13 @@ async fn first_answer(agent: &Agent, wake: &Notify) {
         }
     })
     .await;
+}
+
+/// Says when the agent has said what it can do.
+async fn await_agent(agent: Arc<Agent>, known: SyncSender<()>) {
+    if agent.watch_info().wait_for(Option::is_some).await.is_ok() {
+        let _ = known.try_send(());
+    }
 }
 
 /// Sends what is left, and ends the tasks: after the traces, or when half of the time for them is over.
@@ -188,6 +199,8 @@ enum Target {
 
 struct AgentTarget {
     payload: PayloadBuilder,
+    /// For formats that have a place for it.
+    head: Arc<ProcessHead>,
     writer: Writer,
     tracer: Arc<TracerCore>,
     largest: usize,
@@ -214,9 +227,13 @@ impl Collector {
                     async move { agent.keep_asking().await }
                 });
                 let writer = Writer::start(Arc::clone(&tracer), Arc::clone(&agent), deadline);
-                let payload = PayloadBuilder::new(writer.format());
+                let container = ContainerIdentity::detect().container_id;
+                let head = ProcessHead::of(&config, &tracer.runtime_id, container.as_deref());
+                let head = Arc::new(head);
+                let payload = PayloadBuilder::of_process(writer.format(), &head);
                 Target::Agent(AgentTarget {
                     payload,
+                    head,
                     writer,
                     tracer: Arc::clone(&tracer),
                     largest: config.max_payload_size,
@@ -402,7 +419,7 @@ impl Sink for AgentTarget {
     fn begin_chunk(&mut self) {
         // What the agent takes may have become known since the last payload.
         if self.payload.is_empty() && self.payload.format() != self.writer.format() {
-            self.payload = PayloadBuilder::new(self.writer.format());
+            self.payload = PayloadBuilder::of_process(self.writer.format(), &self.head);
         }
         self.in_chunk = 0;
         self.payload.begin_chunk();
@@ -440,6 +457,7 @@ pub(super) fn first_format(tracer: &TracerCore) -> Format {
     let config = tracer.config();
     match config.api_version {
         crate::config::ApiVersion::V05 => Format::V05,
+        crate::config::ApiVersion::V1 => Format::V1,
         crate::config::ApiVersion::V04 => Format::V04 {
             native_events: config.native_span_events,
         },
