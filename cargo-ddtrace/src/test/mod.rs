@@ -61,7 +61,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     let mut signals = Signals::new();
     if !runner::is_enabled() {
         return match command.spawn() {
-            Ok(child) => wait(child, &mut signals).await.0.status(),
+            Ok(child) => wait(child, &mut signals, None).await.0.status(),
             Err(error) => cannot_start(&error),
         };
     }
@@ -129,10 +129,14 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     };
     let warming = coordinator.clone();
     let warming = tokio::spawn(async move { warming.warm().await });
-    let (ended, interrupted) = wait(child, &mut signals).await;
+    let (ended, interrupted) = wait(child, &mut signals, Some(&coordinator)).await;
     coordinator.drained(LAST_WORDS).await;
     server.abort();
     warming.abort();
+    // An interrupt that reached the whole group may have ended cargo before we heard of it.
+    let interrupted = interrupted
+        || matches!(ended, Ended::Signal(1 | 2 | 15))
+        || coordinator.count(|counts| counts.interrupted);
     let status = ended.status();
     for line in coordinator.library.finish(status == 0, interrupted).await {
         say(&line);
@@ -200,7 +204,11 @@ fn isolates() -> bool {
 }
 
 /// Waits for cargo: how it ended, and whether somebody asked us to end.
-async fn wait(mut child: tokio::process::Child, signals: &mut Signals) -> (Ended, bool) {
+async fn wait(
+    mut child: tokio::process::Child,
+    signals: &mut Signals,
+    coordinator: Option<&Coordinator>,
+) -> (Ended, bool) {
     let mut interrupted = false;
     let mut deadline: Option<tokio::time::Instant> = None;
     loop {
@@ -227,9 +235,15 @@ async fn wait(mut child: tokio::process::Child, signals: &mut Signals) -> (Ended
                     && let Some(pid) = child.id()
                 {
                     runner::os::signal(pid, signal.number());
+                    if let Some(coordinator) = coordinator {
+                        coordinator.signal_runners(signal.number());
+                    }
                 }
             }
             () = patience => {
+                if let Some(coordinator) = coordinator {
+                    coordinator.signal_runners(Signal::Terminate.number());
+                }
                 let _ = child.kill().await;
                 return (Ended::Signal(Signal::Interrupt.number()), true);
             }

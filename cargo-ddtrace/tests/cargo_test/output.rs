@@ -10,10 +10,14 @@ fn comparable(text: &str) -> Vec<String> {
             Some(at) => line[..at].to_owned(),
             None => line.to_owned(),
         })
-        .map(|line| match (line.find("' ("), line.find(") panicked at")) {
-            (Some(from), Some(to)) if line.starts_with("thread '") => format!("{}{}", &line[..from], &line[to + 1..]),
-            _ => line,
-        })
+        .map(
+            |line| match (line.find("' ("), line.find(") panicked at")) {
+                (Some(from), Some(to)) if line.starts_with("thread '") => {
+                    format!("{}{}", &line[..from], &line[to + 1..])
+                }
+                _ => line,
+            },
+        )
         .collect()
 }
 
@@ -31,25 +35,54 @@ fn a_whole_workspace_prints_the_same_and_ends_the_same() {
     assert_eq!(cargo.code(), Some(101));
     assert_eq!(ours.code(), Some(101), "{}", ours.err);
     assert_eq!(comparable(&ours.text()), comparable(&cargo.text()));
-    assert!(!cargo.err.contains("deprecated") && !ours.err.contains("deprecated"), "{}", ours.err);
+    assert!(
+        !cargo.err.contains("deprecated") && !ours.err.contains("deprecated"),
+        "{}",
+        ours.err
+    );
     // Merged doctests (edition 2024) warn if a runner is in their way.
-    assert!(!ours.text().contains("WARNING") && !ours.err.contains("WARNING"), "{}", ours.err);
-    assert!(ours.text().contains("own main: [\"--test-threads=1\"]\n"), "{}", ours.text());
+    assert!(
+        !ours.text().contains("WARNING") && !ours.err.contains("WARNING"),
+        "{}",
+        ours.err
+    );
+    assert!(
+        ours.text().contains("own main: [\"--test-threads=1\"]\n"),
+        "{}",
+        ours.text()
+    );
 }
 
 #[test]
 fn the_summary_counts_what_libtest_counts() {
-    let mut command = ddtrace(&["test", "--offline", "--workspace", "--no-fail-fast", "--summary", "json"]);
+    let mut command = ddtrace(&[
+        "test",
+        "--offline",
+        "--workspace",
+        "--no-fail-fast",
+        "--summary",
+        "json",
+    ]);
     let ours = run({
         command.env("SAMPLE", "own");
         command
     });
     // Of libtest's lines: 10 passed in the library and 5 that fail, and so on; `own` is one test that fails.
     let (mut passed, mut failed, mut ignored) = (0, 1, 0);
-    for line in ours.text().lines().filter(|line| line.starts_with("test result: ")) {
+    for line in ours
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("test result: "))
+    {
         let number = |what: &str| -> u64 {
             let at = line.find(what).unwrap();
-            line[..at].trim_end().rsplit(' ').next().unwrap().parse().unwrap()
+            line[..at]
+                .trim_end()
+                .rsplit(' ')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap()
         };
         passed += number(" passed");
         failed += number(" failed");
@@ -62,7 +95,12 @@ fn the_summary_counts_what_libtest_counts() {
         "{summary}"
     );
     assert_eq!(summary["tests"], passed + failed + ignored);
-    for (key, value) in [("flaky", 0), ("retried", 0), ("skipped_by_impact", 0), ("exit", 101)] {
+    for (key, value) in [
+        ("flaky", 0),
+        ("retried", 0),
+        ("skipped_by_impact", 0),
+        ("exit", 101),
+    ] {
         assert_eq!(summary[key], value, "{key}");
     }
 }
@@ -89,7 +127,11 @@ fn arguments_of_libtest_mean_what_they_mean_without_us() {
         all.extend(words);
         let (cargo, ours) = both(&all);
         assert_eq!(ours.code(), cargo.code(), "{words:?}: {}", ours.err);
-        assert_eq!(comparable(&ours.text()), comparable(&cargo.text()), "{words:?}");
+        assert_eq!(
+            comparable(&ours.text()),
+            comparable(&cargo.text()),
+            "{words:?}"
+        );
     }
 }
 
@@ -100,7 +142,10 @@ fn tests_that_run_alone_come_to_the_same() {
     let mut with = vec!["test", "--offline", "--isolate"];
     with.extend(words);
     let alone = run(ddtrace(&with));
-    assert_eq!((alone.code(), shared.code(), cargo.code()), (Some(101), Some(101), Some(101)));
+    assert_eq!(
+        (alone.code(), shared.code(), cargo.code()),
+        (Some(101), Some(101), Some(101))
+    );
     let results = |text: &str| -> Vec<String> {
         let mut lines: Vec<String> = comparable(text)
             .into_iter()
@@ -110,20 +155,41 @@ fn tests_that_run_alone_come_to_the_same() {
         lines
     };
     assert_eq!(results(&alone.text()), results(&cargo.text()));
-    for said in ["before it fails\n", "they differ", "before it errs\n", "Error: \"no luck\"", "note: test did not panic as expected", "expected substring: \"one thing\""] {
+    for said in [
+        "before it fails\n",
+        "they differ",
+        "before it errs\n",
+        "Error: \"no luck\"",
+        "note: test did not panic as expected",
+        "expected substring: \"one thing\"",
+    ] {
         assert!(alone.text().contains(said), "{said}: {}", alone.text());
     }
 }
 
 #[test]
 fn a_foreign_harness_runs_once_as_it_is() {
-    let ours = run(ddtrace(&["test", "--offline", "--test", "own", "--", "a", "--list-not"]));
+    let ours = run(ddtrace(&[
+        "test",
+        "--offline",
+        "--test",
+        "own",
+        "--",
+        "a",
+        "--list-not",
+    ]));
     assert_eq!(ours.text(), "own main: [\"a\", \"--list-not\"]\n");
     assert_eq!(ours.code(), Some(0));
-    let mut failing = ddtrace(&["test", "--offline", "--test", "own"]);
-    failing.env("SAMPLE", "own");
-    let failing = run(failing);
-    assert_eq!((failing.text().as_str(), failing.code()), ("own main: []\n", Some(101)));
+    let failing = |mut command: std::process::Command| {
+        command.env("SAMPLE", "own");
+        run(command)
+    };
+    let mut cargo = plain(folder());
+    cargo.args(["test", "--offline", "--test", "own"]);
+    let cargo = failing(cargo);
+    let failing = failing(ddtrace(&["test", "--offline", "--test", "own"]));
+    assert_eq!(failing.text(), "own main: []\n");
+    assert_eq!(failing.code(), cargo.code());
     // Cargo says with which status the program ended.
     assert!(failing.err.contains("exit status: 9"), "{}", failing.err);
 }
@@ -131,8 +197,20 @@ fn a_foreign_harness_runs_once_as_it_is() {
 #[test]
 fn a_runner_of_the_users_own_is_kept() {
     let mut ours = ddtrace(&["test", "--offline", "--test", "own"]);
-    let triple = String::from_utf8(std::process::Command::new("rustc").arg("-vV").output().unwrap().stdout).unwrap();
-    let triple = triple.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_uppercase().replace('-', "_");
+    let triple = String::from_utf8(
+        std::process::Command::new("rustc")
+            .arg("-vV")
+            .output()
+            .unwrap()
+            .stdout,
+    )
+    .unwrap();
+    let triple = triple
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap()
+        .to_uppercase()
+        .replace('-', "_");
     ours.env(format!("CARGO_TARGET_{triple}_RUNNER"), "env SAMPLE=own");
     let ours = run(ours);
     assert!(ours.err.contains("exit status: 9"), "{}", ours.err);
@@ -140,9 +218,21 @@ fn a_runner_of_the_users_own_is_kept() {
 
 #[test]
 fn switched_off_it_is_cargo_test() {
-    let mut ours = ddtrace(&["test", "--offline", "--lib", "--summary", "json", "--", "nested"]);
+    let mut ours = ddtrace(&[
+        "test",
+        "--offline",
+        "--lib",
+        "--summary",
+        "json",
+        "--",
+        "nested",
+    ]);
     ours.env("DD_CIVISIBILITY_ENABLED", "false");
     let ours = run(ours);
     assert_eq!(ours.code(), Some(0));
-    assert!(ours.text().ends_with("\n\n") && !ours.err.contains("ddtrace:"), "{}", ours.err);
+    assert!(
+        ours.text().ends_with("\n\n") && !ours.err.contains("ddtrace:"),
+        "{}",
+        ours.err
+    );
 }

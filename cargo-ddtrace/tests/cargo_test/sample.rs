@@ -202,7 +202,10 @@ fn sees_nothing_of_ours() {
         "older/src/lib.rs",
         "/// ```\n/// assert!(older::yes());\n/// ```\npub fn yes() -> bool { true }\n\n#[test]\nfn at_the_root() { assert!(yes()); }\n",
     ),
-    ("older/src/main.rs", "fn main() {}\n\n#[test]\nfn of_the_binary() {}\n"),
+    (
+        "older/src/main.rs",
+        "fn main() {}\n\n#[test]\nfn of_the_binary() {}\n",
+    ),
     (".gitignore", "/target\n"),
 ];
 
@@ -240,9 +243,11 @@ fn program(name: &str, folder: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let keeps = ["CARGO_HOME", "CARGO_NET_OFFLINE"].contains(&text.as_ref());
-        let is_ours = ["DD_", "_DD_", "CARGO", "RUST_", "RUSTC", "RUSTDOC", "NEXTEST", "GIT", "CI"]
-            .iter()
-            .any(|start| text.starts_with(start));
+        let is_ours = [
+            "DD_", "_DD_", "CARGO", "RUST_", "RUSTC", "RUSTDOC", "NEXTEST", "GIT", "CI",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start));
         if is_ours && !keeps {
             command.env_remove(&name);
         }

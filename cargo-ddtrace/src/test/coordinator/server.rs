@@ -110,6 +110,7 @@ impl Conversation<'_> {
                     timeout: manner.timeout,
                 };
                 self.module = Some(module);
+                self.coordinator.runners().push(hello.pid);
                 self.hello = Some(hello);
                 Some(ToRunner::Welcome(welcome))
             }
@@ -272,6 +273,12 @@ impl Conversation<'_> {
     }
 
     fn end(&mut self) {
+        if let Some(hello) = &self.hello {
+            let mut runners = self.coordinator.runners();
+            if let Some(at) = runners.iter().position(|pid| *pid == hello.pid) {
+                runners.swap_remove(at);
+            }
+        }
         let Some(module) = self.module.clone() else {
             return;
         };
