@@ -20,6 +20,7 @@
 pub(crate) mod agent;
 mod collector;
 mod counts;
+mod intake;
 mod keep_rate;
 mod options;
 mod stats;
