@@ -61,7 +61,9 @@ pub use ddtrace_core::trace::{
     current_config, current_root_span, current_span, extract, inject, inject_context,
     inject_context_with, inject_extracted, instrument,
 };
-pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
+pub use ddtrace_core::worker::{
+    Builder, Counts, Guard, agent_known_within, counts, flush, flush_within,
+};
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
@@ -82,8 +84,8 @@ pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, correlation, dogstatsd, events, instrument as registry, propagation, runtime_metrics,
-    sampling,
+    config, correlation, dogstatsd, events, instrument as registry, propagation, remote_config,
+    runtime_metrics, sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.

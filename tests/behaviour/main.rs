@@ -6,6 +6,7 @@ mod disabled;
 mod dogstatsd;
 mod flare;
 mod logging;
+mod opentelemetry;
 mod program;
 mod python;
 mod registry;

@@ -8,6 +8,7 @@ mod failing;
 mod fork;
 mod logging;
 mod metrics;
+mod opentelemetry;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -59,6 +60,7 @@ fn main() {
         "fork" => fork::run(),
         "logging-tracing" => logging::with_tracing(),
         "logging-log" => logging::with_log(),
+        "opentelemetry" => opentelemetry::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),

@@ -22,6 +22,7 @@ pub mod propagation;
 pub mod remote_config;
 pub mod runtime_metrics;
 pub mod sampling;
+pub mod sketch;
 pub mod sql;
 mod stack_text;
 pub mod telemetry;

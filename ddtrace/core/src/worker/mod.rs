@@ -58,6 +58,8 @@ enum Command {
     Stop(SyncSender<()>),
     /// Run one more task.
     Run(Task),
+    /// Say when it is known what the agent can do.
+    AwaitAgent(SyncSender<()>),
 }
 
 /// What core itself runs on every worker.
@@ -132,6 +134,19 @@ pub fn flush_within(timeout: Duration) -> bool {
     };
     let (done, is_done) = sync_channel(1);
     running.commands.send(Command::Flush(done)).is_ok() && wait(&is_done, Instant::now() + timeout)
+}
+
+/// Waits until the agent has said what it can do: from then on statistics, filters and formats are as it wants them. False if
+/// it has not within the time, or if nothing runs.
+///
+/// Nobody has to call it: until then everything is sent in the form that every agent takes.
+pub fn agent_known_within(timeout: Duration) -> bool {
+    let Some(running) = current() else {
+        return false;
+    };
+    let (known, is_known) = sync_channel(1);
+    running.commands.send(Command::AwaitAgent(known)).is_ok()
+        && wait(&is_known, Instant::now() + timeout)
 }
 
 /// Tells the worker something, if there is one.
