@@ -8,6 +8,7 @@
 )]
 
 pub mod config;
+pub mod correlation;
 pub mod diagnostics;
 pub mod dogstatsd;
 pub mod events;

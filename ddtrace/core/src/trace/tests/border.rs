@@ -173,3 +173,30 @@ fn what_went_wrong_with_the_tags_is_on_the_local_root() {
         );
     }
 }
+
+/// system-tests, `tests/parametric/test_128_bit_traceids.py`: with 128-bit ids off the upper half that came in is kept and goes on.
+#[test]
+fn the_upper_half_of_an_id_survives_where_ids_have_64_bits() {
+    let recorder = Recorder::with(|config| {
+        config
+            .set("DD_TRACE_PROPAGATION_STYLE", "datadog")
+            .set("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", "false")
+    });
+    let inbound = std::collections::HashMap::from(
+        [
+            ("x-datadog-trace-id", "1234567890123456789"),
+            ("x-datadog-parent-id", "987654321"),
+            ("x-datadog-tags", "_dd.p.tid=640cfd8d00000000"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let mut headers = std::collections::HashMap::<String, String>::new();
+    let span = Span::start_from(&ROOT, extract(&inbound));
+    inject_context(&span.context(), &mut headers);
+    drop(span);
+    assert_eq!(headers["x-datadog-trace-id"], "1234567890123456789");
+    assert!(headers["x-datadog-tags"].contains("_dd.p.tid=640cfd8d00000000"));
+    let spans = recorder.take();
+    assert_eq!(u128::from(spans[0].trace_id), 1_234_567_890_123_456_789);
+    assert_eq!(spans[0].meta("_dd.p.tid"), Some("640cfd8d00000000"));
+}
