@@ -9,6 +9,7 @@ mod agent_filters;
 #[cfg(feature = "agentless")]
 pub mod agentless;
 mod assemble;
+mod decide_early;
 mod derived_tags;
 mod finished;
 mod json;
@@ -22,12 +23,12 @@ mod v04;
 mod v05;
 mod v1;
 
-pub(crate) use assemble::decide_early;
+pub(crate) use decide_early::decide_early;
 pub use finished::{FinishedSpan, SpanData};
 pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
+pub(crate) use payload::ProcessHeads;
 pub use payload::{Format, Payload, PayloadBuilder};
 pub use pipeline::TraceFilter;
-pub(crate) use v1::ProcessHead;
 
 #[cfg(test)]
 mod pipeline_tests;
