@@ -5,6 +5,7 @@ mod ci_environment;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
+mod flare;
 mod logging;
 mod opentelemetry;
 mod program;
