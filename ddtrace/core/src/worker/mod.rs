@@ -20,6 +20,7 @@
 pub(crate) mod agent;
 mod collector;
 mod counts;
+mod intake;
 mod keep_rate;
 mod options;
 mod stats;
@@ -65,6 +66,7 @@ enum Command {
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
     crate::telemetry::TASK,
+    crate::startup_log::TASK,
     stats::TASK,
     crate::remote_config::TASK,
     Task::new("flare", crate::flare::start),
@@ -224,6 +226,8 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         deadline: deadline_setter,
     });
     let work = move || {
+        #[cfg(target_os = "linux")]
+        crate::process_discovery::publish(&options.config, &tracer.runtime_id);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
