@@ -12,10 +12,11 @@ type Target = (&'static str, fn(&[u8]));
 #[test]
 fn every_input_of_the_corpus_is_survived() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let targets: [Target; 5] = [
+    let targets: [Target; 6] = [
         ("client_ip", targets::client_ip),
         ("datadog_headers", targets::datadog_headers),
         ("query_obfuscation", targets::query_obfuscation),
+        ("remote_config", targets::remote_config),
         ("sampling_rules", targets::sampling_rules),
         ("tracecontext_headers", targets::tracecontext_headers),
     ];
