@@ -7,6 +7,7 @@ mod dogstatsd;
 mod program;
 mod python;
 mod registry;
+mod remote_config;
 mod sending;
 mod shop;
 mod soak;
