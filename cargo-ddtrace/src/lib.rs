@@ -32,5 +32,6 @@ pub mod run;
 pub mod search;
 pub mod security;
 pub mod store;
+pub mod test;
 pub mod validate;
 pub mod viewer;

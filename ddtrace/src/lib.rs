@@ -24,7 +24,7 @@
 //! * [`#[trace]`](trace) on functions, methods, `async fn`s, whole `impl` blocks and modules;
 //! * [`span!`] for a piece of a function;
 //! * integrations, one cargo feature each (below);
-//! * [`Span`] by hand.
+//! * [`Span`] by hand: [`Span::builder`].
 //!
 //! # Features
 //!
@@ -32,9 +32,12 @@
 //! |---|---|---|
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
+//! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
+//! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
 //! # What it costs
 //!
@@ -53,26 +56,36 @@ pub use ddtrace_core::propagation::Baggage;
 pub use ddtrace_core::test_support;
 pub use ddtrace_core::trace::{
     Attached, Context, CurrentSpan, Entered, EventValue, InContext, Instrumented,
-    InstrumentedStream, Span, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind, SpanLink,
-    SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
-    current_root_span, current_span, extract, inject, inject_context, instrument,
+    InstrumentedStream, Span, SpanBuilder, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind,
+    SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
+    current_config, current_root_span, current_span, extract, inject, inject_context,
+    inject_context_with, inject_extracted, instrument,
 };
-pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
+pub use ddtrace_core::worker::{
+    Builder, Counts, Guard, agent_known_within, counts, flush, flush_within,
+};
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
+#[cfg(feature = "log")]
+pub use ddtrace_log as log;
+#[cfg(feature = "opentelemetry")]
+pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tracing")]
+pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+    config, correlation, dogstatsd, events, instrument as registry, propagation, remote_config,
+    runtime_metrics, sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.
@@ -88,6 +101,9 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
+#[doc = include_str!("docs/dependencies.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::dependencies;
 #[doc = include_str!("docs/main.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::main;
@@ -102,12 +118,14 @@ pub use ddtrace_macros::trace;
 pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
-    plain_main as main, plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+    plain_dependencies as dependencies, plain_main as main, plain_span as span,
+    plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, linkme};
+    pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
+    pub use ddtrace_core::telemetry::EmbeddedDependencies;
     pub use ddtrace_core::trace::*;
 }

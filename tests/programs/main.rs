@@ -6,13 +6,18 @@
 mod annotated;
 mod failing;
 mod fork;
+mod logging;
 mod metrics;
+mod opentelemetry;
 mod runtimes;
 mod sending;
 mod snapshot;
+mod statistics;
 mod threads;
 
 use serde_json::json;
+
+ddtrace::dependencies!();
 
 /// Writes the last line: how many spans were finished, and what became of them.
 fn report(made: u64) {
@@ -27,6 +32,7 @@ fn report_with(made: u64, more: serde_json::Value) {
         "sent": counts.sent_spans,
         "sent_traces": counts.sent_traces,
         "dropped": counts.dropped_spans,
+        "unsampled": counts.unsampled_spans,
         "more": more,
     });
     println!("{line}");
@@ -45,6 +51,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map_or("", String::as_str) {
         "snapshot" => snapshot::run(),
+        "statistics" => statistics::run(),
         "steady" => sending::steady(),
         "flood" => sending::flood(number(&arguments, 1), number(&arguments, 2)),
         "large" => sending::large(number(&arguments, 1)),
@@ -53,6 +60,9 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "logging-tracing" => logging::with_tracing(),
+        "logging-log" => logging::with_log(),
+        "opentelemetry" => opentelemetry::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),

@@ -8,20 +8,26 @@
 )]
 
 pub mod config;
+pub mod correlation;
 pub mod diagnostics;
 pub mod dogstatsd;
 pub mod events;
 pub mod export;
+mod flare;
 mod health_metrics;
 pub mod http;
 pub mod instrument;
+#[cfg(target_os = "linux")]
+mod process_discovery;
 pub mod process_tags;
 pub mod propagation;
 pub mod remote_config;
 pub mod runtime_metrics;
 pub mod sampling;
+pub mod sketch;
 pub mod sql;
 mod stack_text;
+mod startup_log;
 pub mod telemetry;
 pub mod test_support;
 mod text;

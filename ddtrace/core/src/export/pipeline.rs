@@ -57,6 +57,9 @@ pub(crate) struct Round {
     pub(crate) dropped_spans: u64,
     /// Chunks that came, whatever became of them.
     pub(crate) taken: u64,
+    /// Chunks, and spans, that are counted in statistics and not sent.
+    pub(crate) unsampled_chunks: u64,
+    pub(crate) unsampled_spans: u64,
 }
 
 /// The worker's side of a tracer.
@@ -110,20 +113,25 @@ impl Pipeline {
     /// Moves all that waits into the sink.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink) -> Round {
         self.assembler.refresh(self.tracer.config());
-        let mut round = Round::default();
         let mut queues = 0;
         let tracer = Arc::clone(&self.tracer);
-        let mut counting = tracer.stats.lock();
+        let counting = tracer.stats.lock();
         sink.begin_round(counting.is_active());
-        let now = u64::try_from(crate::trace::clock::wall()).unwrap_or(0);
+        let mut onward = Onward {
+            sink,
+            counting,
+            now: u64::try_from(crate::trace::clock::wall()).unwrap_or(0),
+            round: Round::default(),
+        };
         tracer.for_each_outbox(|outbox| {
             queues += 1;
             let mut chunks = std::mem::take(&mut self.chunks);
             outbox.collect(&mut chunks);
             for chunk in &chunks {
-                round.taken += 1;
-                self.process(chunk, sink, &mut counting, now, &mut round);
+                self.process(chunk, &mut onward);
             }
+            let round = &mut onward.round;
+            round.taken += chunks.len() as u64;
             let mut emptied = std::mem::take(&mut self.emptied);
             for mut chunk in chunks.drain(..) {
                 for mut other in std::mem::take(&mut chunk.rest) {
@@ -143,17 +151,10 @@ impl Pipeline {
         let limit = (QUEUED_BYTES / queues.max(1)).max(LEAST_QUEUED_BYTES);
         tracer.limit_outboxes(limit);
         self.counts.report();
-        round
+        onward.round
     }
 
-    fn process(
-        &mut self,
-        chunk: &Buffer,
-        sink: &mut dyn Sink,
-        counting: &mut Counting<'_>,
-        now: u64,
-        round: &mut Round,
-    ) {
+    fn process(&mut self, chunk: &Buffer, onward: &mut Onward<'_, '_>) {
         if telemetry::is_on() {
             records(chunk).for_each(|record| self.counts.add(&record.open));
         }
@@ -164,12 +165,12 @@ impl Pipeline {
         }
         let mut span = std::mem::take(&mut self.span).recycle();
         let spans = if self.tracer.filters.is_empty() {
-            self.pass_on(chunk, &texts, &mut span, sink, counting, now)
+            self.pass_on(chunk, &texts, &mut span, onward)
         } else {
-            self.pass_on_filtered(chunk, &texts, &mut span, sink, counting, now)
+            self.pass_on_filtered(chunk, &texts, &mut span, onward)
         };
-        round.chunks += u64::from(spans > 0);
-        round.spans += spans;
+        onward.round.chunks += u64::from(spans > 0);
+        onward.round.spans += spans;
         self.span = span.recycle();
     }
 
@@ -179,10 +180,15 @@ impl Pipeline {
         chunk: &'a Buffer,
         texts: &'a ChunkTexts,
         span: &mut FinishedSpan<'a>,
-        sink: &mut dyn Sink,
-        counting: &mut Counting<'_>,
-        now: u64,
+        onward: &mut Onward<'_, '_>,
     ) -> u64 {
+        let Onward {
+            sink,
+            counting,
+            now,
+            ..
+        } = onward;
+        let now = *now;
         let assembler = &self.assembler;
         if let Some(filters) = counting.filters() {
             if assembler.fill_root(chunk, texts, span) && filters.reject(span) {
@@ -215,10 +221,7 @@ impl Pipeline {
             sink.end_chunk();
         }
         if kept < unsampled.spans {
-            report_unsampled(kept == 0, unsampled.spans - kept);
-            self.tracer
-                .stats
-                .note_dropped(kept == 0, unsampled.spans - kept);
+            self.note_unsampled(&mut onward.round, kept == 0, unsampled.spans - kept);
         }
         kept
     }
@@ -229,10 +232,15 @@ impl Pipeline {
         chunk: &'a Buffer,
         texts: &'a ChunkTexts,
         span: &mut FinishedSpan<'a>,
-        sink: &mut dyn Sink,
-        counting: &mut Counting<'_>,
-        now: u64,
+        onward: &mut Onward<'_, '_>,
     ) -> u64 {
+        let Onward {
+            sink,
+            counting,
+            now,
+            ..
+        } = onward;
+        let now = *now;
         let mut all = Vec::with_capacity(chunk.span_count());
         self.assembler
             .for_each(chunk, texts, span, &mut |span| all.push(span.to_data()));
@@ -267,10 +275,7 @@ impl Pipeline {
                         Vec::new()
                     };
                     let kept = all.len() as u64;
-                    report_unsampled(kept == 0, unsampled.spans - kept);
-                    self.tracer
-                        .stats
-                        .note_dropped(kept == 0, unsampled.spans - kept);
+                    self.note_unsampled(&mut onward.round, kept == 0, unsampled.spans - kept);
                 }
             }
         }
@@ -284,6 +289,22 @@ impl Pipeline {
         sink.end_chunk();
         all.len() as u64
     }
+
+    fn note_unsampled(&self, round: &mut Round, is_whole: bool, spans: u64) {
+        report_unsampled(is_whole, spans);
+        self.tracer.stats.note_dropped(is_whole, spans);
+        round.unsampled_chunks += u64::from(is_whole);
+        round.unsampled_spans += spans;
+    }
+}
+
+/// Where chunks of a round go, and what has become of those before.
+struct Onward<'a, 'b> {
+    sink: &'a mut dyn Sink,
+    counting: Counting<'b>,
+    /// Nanoseconds since the epoch.
+    now: u64,
+    round: Round,
 }
 
 /// Counts a chunk that a filter, of the program or of the agent, took out.

@@ -51,7 +51,7 @@ impl SpanContext {
     }
 
     /// The trace id with all its bits, also where 128-bit ids are switched off.
-    pub(super) fn full_trace_id(&self) -> TraceId {
+    pub(crate) fn full_trace_id(&self) -> TraceId {
         full_trace_id(self.trace_id, &self.tags)
     }
 }

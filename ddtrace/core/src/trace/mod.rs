@@ -15,10 +15,11 @@
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
 //! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `guard`, `span` ·
-//! `future`, `border`.
+//! `future`, `border`, `builder`, `shared`.
 
 mod baggage;
 mod border;
+mod builder;
 pub(crate) mod clock;
 mod context;
 mod failure;
@@ -31,6 +32,7 @@ pub(crate) mod outbox;
 pub(crate) mod panic;
 pub(crate) mod segment;
 pub(crate) mod service;
+mod shared;
 mod site;
 mod span;
 mod tags;
@@ -39,8 +41,12 @@ mod visits;
 pub(crate) mod write;
 
 pub use baggage::baggage;
-pub use border::{active_ids, extract, extract_for, inject, inject_context};
-pub(crate) use border::{current_config, traceparent};
+pub(crate) use border::traceparent;
+pub use border::{
+    active_ids, current_config, extract, extract_for, inject, inject_context, inject_context_with,
+    inject_extracted,
+};
+pub use builder::SpanBuilder;
 pub use context::{Attached, Context};
 #[doc(hidden)]
 pub use failure::Failure;
@@ -56,6 +62,7 @@ pub use guard::{
     enter_child_of, enter_if, enter_off, enter_root,
 };
 pub use id::{SpanContextId, SpanId, TraceId};
+pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};
 pub use tags::{EventValue, SpanEvent, SpanLink, Tag, TagValue, Value};
