@@ -386,6 +386,8 @@ async fn serve(arguments: AgentArgs) -> u8 {
         );
         return 2;
     }
+    // Whoever reads the announcement may send a signal at once.
+    let mut signals = run::signals::Signals::new();
     let options = Options {
         port: Some(arguments.port),
         listen: arguments.listen,
@@ -441,7 +443,7 @@ async fn serve(arguments: AgentArgs) -> u8 {
         });
         println!("{line}");
     }
-    run::signals::Signals::new().ended().await;
+    signals.ended().await;
     0
 }
 
