@@ -20,6 +20,7 @@ pub mod ci;
 mod codeowners;
 pub mod coverage;
 pub mod git;
+pub mod junit;
 mod manifest;
 #[cfg(test)]
 mod mock;
