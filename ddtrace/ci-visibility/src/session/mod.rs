@@ -230,7 +230,7 @@ impl Session {
         &self.0.workspace
     }
 
-    /// What the session counts about itself.
+    /// What the session counts about itself; handed to core's telemetry when it ends.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
@@ -496,6 +496,7 @@ impl Session {
         if let Some(folder) = lock(&inner.marker_in).take() {
             Marker::remove(&folder);
         }
+        inner.metrics.take().report();
         self.sent()
     }
 
