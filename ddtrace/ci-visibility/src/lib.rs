@@ -18,6 +18,7 @@
 pub mod backend;
 pub mod ci;
 mod codeowners;
+mod concurrent;
 pub mod coverage;
 pub mod git;
 pub mod junit;
