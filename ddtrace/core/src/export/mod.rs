@@ -9,6 +9,7 @@ mod agent_filters;
 #[cfg(feature = "agentless")]
 pub mod agentless;
 mod assemble;
+mod decide_early;
 mod derived_tags;
 mod finished;
 mod json;
@@ -22,7 +23,7 @@ mod v04;
 mod v05;
 mod v1;
 
-pub(crate) use assemble::decide_early;
+pub(crate) use decide_early::decide_early;
 pub use finished::{FinishedSpan, SpanData};
 pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub(crate) use payload::ProcessHeads;
