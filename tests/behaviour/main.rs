@@ -1,6 +1,7 @@
 //! Behaviour across crates, against real peers: one module per subject.
 
 mod bad_weather;
+mod ci_environment;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
@@ -10,6 +11,7 @@ mod opentelemetry;
 mod program;
 mod python;
 mod registry;
+mod remote_config;
 mod sending;
 mod shop;
 mod soak;
