@@ -84,8 +84,8 @@ pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, dogstatsd, events, instrument as registry, propagation, remote_config, runtime_metrics,
-    sampling,
+    config, correlation, dogstatsd, events, instrument as registry, propagation, remote_config,
+    runtime_metrics, sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.
