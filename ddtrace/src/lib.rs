@@ -26,6 +26,12 @@
 //! * integrations, one cargo feature each (below);
 //! * [`Span`] by hand: [`Span::builder`].
 //!
+//! # Metrics and logs
+//!
+//! [`dogstatsd`] sends metrics, events and service checks of the program's own: `dogstatsd::increment("orders", 1, &["currency:eur"])`.
+//! [`runtime_metrics`] says how the process and its tokio runtimes do, with `DD_RUNTIME_METRICS_ENABLED=true`.
+//! Log records get the ids of their trace by the features `tracing` and `log`; for other loggers [`correlation`] gives the fields.
+//!
 //! # Features
 //!
 //! | feature | what it does | default |
