@@ -1,9 +1,11 @@
 //! Behaviour across crates, against real peers: one module per subject.
 
 mod bad_weather;
+mod ci_environment;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
+mod flare;
 mod logging;
 mod opentelemetry;
 mod program;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET};
+use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET, without_userinfo};
 use super::effective::{
     ApiVersion, Config, DbmMode, ExtractBehavior, Facts, InstallSignature, QueryObfuscation,
     StatsLimits, TelemetrySettings, TraceExporter, UNNAMED,
@@ -33,7 +33,15 @@ impl Config {
         let named = values.text(DD_SERVICE).or_else(|| tag("service"));
         let env = values.text(DD_ENV).or_else(|| tag("env"));
         let version = values.text(DD_VERSION).or_else(|| tag("version"));
-        tags.retain(|(key, _)| key != "service" && key != "version");
+        let git_repository_url = values
+            .text(DD_GIT_REPOSITORY_URL)
+            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)));
+        let git_commit_sha = values
+            .text(DD_GIT_COMMIT_SHA)
+            .or_else(|| tag("git.commit.sha"));
+        // These stand where the settings of these names would.
+        let moved = ["service", "version", "git.repository_url", "git.commit.sha"];
+        tags.retain(|(key, _)| !moved.contains(&&**key));
 
         let appsec_enabled = values.maybe_flag(DD_APPSEC_ENABLED);
         let appsec = appsec_enabled == Some(true);
@@ -100,6 +108,8 @@ impl Config {
             ApiVersion::V04
         } else if wants_v05 {
             ApiVersion::V05
+        } else if values.text(DD_TRACE_API_VERSION).as_deref() == Some("v1") {
+            ApiVersion::V1
         } else {
             ApiVersion::V04
         };
@@ -247,8 +257,8 @@ impl Config {
             traceback_max_size: values.size(DD_TRACE_SPAN_TRACEBACK_MAX_SIZE),
 
             git_metadata: values.flag(DD_TRACE_GIT_METADATA_ENABLED),
-            git_repository_url: values.text(DD_GIT_REPOSITORY_URL),
-            git_commit_sha: values.text(DD_GIT_COMMIT_SHA),
+            git_repository_url,
+            git_commit_sha,
             process_tags: values.flag(DD_EXPERIMENTAL_PROPAGATE_PROCESS_TAGS_ENABLED),
             external_env: values.text(DD_EXTERNAL_ENV),
             entity_id: values.text(DD_ENTITY_ID),
@@ -262,6 +272,11 @@ impl Config {
             site: values.text(DD_SITE).unwrap_or_default(),
             api_key,
             agentless,
+            intake_url: values.text(_DD_TRACE_INTAKE_URL),
+            log_writer: facts.is_bare_lambda
+                && [DD_AGENT_HOST, DD_TRACE_AGENT_URL]
+                    .iter()
+                    .all(|name| values.origin(*name) == Origin::Default),
             proxy_https: values.secret(DD_PROXY_HTTPS),
             appsec_enabled,
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
@@ -290,6 +305,7 @@ impl Facts {
             hostname: environment.hostname(),
             has_trace_socket: environment.is_socket(Path::new(TRACE_SOCKET)),
             has_metric_socket: environment.is_socket(Path::new(METRIC_SOCKET)),
+            is_bare_lambda: is_bare_lambda(environment),
             span_rules_file: file.and_then(|path| read_rules(environment, &path, problems)),
         }
     }
@@ -324,6 +340,25 @@ fn log_file(values: &Values<'_>) -> Option<PathBuf> {
         Some(Path::new(&folder).join(format!("ddtrace-rust-{}.log", std::process::id())))
     };
     file.or_else(in_folder)
+}
+
+/// Whether this is a function of AWS Lambda without Datadog's extension, which would be an agent.
+fn is_bare_lambda(environment: &dyn Environment) -> bool {
+    /// Names the function.
+    const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
+    /// Where the extension is, if it is there.
+    const EXTENSION: &str = "/opt/extensions/datadog-agent";
+
+    let is_lambda = environment
+        .variables()
+        .iter()
+        .any(|(name, value)| name == FUNCTION && !value.is_empty());
+    // Too large to be read, or a folder: that is an answer, too.
+    let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    is_lambda
+        && environment
+            .read(Path::new(EXTENSION), 1)
+            .is_err_and(is_missing)
 }
 
 fn agent_url(values: &Values<'_>, facts: &Facts) -> AgentUrl {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::decide_early::{BAGGAGE_PREFIX, baggage_tags, decide_early};
 use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
+use crate::process_tags::ProcessTags;
 use crate::propagation::{PropagationError, PropagationTags};
 use crate::sampling::{Decision, SamplingPriority, SamplingSubject, SpanDecision, SpanRules};
 use crate::stack_text::StackText;
@@ -41,6 +42,7 @@ pub(crate) struct Assembler {
     names: ServiceNames,
     process_id: f64,
     pub(crate) runtime_id: String,
+    process_tags: ProcessTags,
     /// `_dd.tracer_kr`: the share of chunks that was not dropped lately.
     pub(crate) keep_rate: f64,
 }
@@ -94,6 +96,7 @@ impl ChunkTexts {
 impl Assembler {
     pub(crate) fn new(config: Arc<Config>, runtime_id: String) -> Self {
         Self {
+            process_tags: ProcessTags::of(&config),
             config,
             clock: TickConverter::new(),
             names: ServiceNames::default(),
@@ -105,7 +108,10 @@ impl Assembler {
 
     /// Brings configuration, clock and names up to date; once before a round of chunks.
     pub(crate) fn refresh(&mut self, config: Arc<Config>) {
-        self.config = config;
+        if !Arc::ptr_eq(&self.config, &config) {
+            self.process_tags = ProcessTags::of(&config);
+            self.config = config;
+        }
         self.clock.refit();
         self.names.refresh();
         crate::trace::tracer::set_seconds(crate::trace::clock::wall());
@@ -334,6 +340,7 @@ impl Assembler {
         if let Some(env) = config.env.as_deref().filter(|_| span.meta("env").is_none()) {
             span.meta.push(("env", env.into()));
         }
+        super::derived_tags::add(span, config);
         let is_global = span.service == config.service;
         if let Some(version) = version {
             span.set_meta("version", version);
@@ -474,6 +481,9 @@ impl Assembler {
                     span.set_metric(key, rate);
                 }
             }
+        }
+        if !self.process_tags.as_str().is_empty() {
+            span.set_meta("_dd.tags.process", self.process_tags.as_str());
         }
         if self.config.git_metadata {
             if let Some(url) = &self.config.git_repository_url {

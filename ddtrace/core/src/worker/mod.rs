@@ -20,6 +20,7 @@
 pub(crate) mod agent;
 mod collector;
 mod counts;
+mod intake;
 mod keep_rate;
 mod options;
 mod stats;
@@ -65,8 +66,10 @@ enum Command {
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
     crate::telemetry::TASK,
+    crate::startup_log::TASK,
     stats::TASK,
     crate::remote_config::TASK,
+    Task::new("flare", crate::flare::start),
     Task::new("runtime metrics", crate::runtime_metrics::start),
     Task::new("health metrics", crate::health_metrics::start),
     // After those that hand metrics to it when they end.
@@ -223,6 +226,8 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         deadline: deadline_setter,
     });
     let work = move || {
+        #[cfg(target_os = "linux")]
+        crate::process_discovery::publish(&options.config, &tracer.runtime_id);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

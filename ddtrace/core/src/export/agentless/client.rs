@@ -62,6 +62,11 @@ impl IntakeClient {
         self.0.url()
     }
 
+    /// The client below, for whoever sends traces either way.
+    pub(crate) fn into_inner(self) -> AgentClient {
+        self.0
+    }
+
     /// Sends a body. `path` begins with a slash.
     pub async fn post(
         &self,
@@ -70,6 +75,17 @@ impl IntakeClient {
         body: impl Into<Bytes>,
     ) -> Result<Response, SendError> {
         self.0.post(path, headers, body).await
+    }
+
+    /// Sends a body, and reads more of the answer than [`MAX_BODY`](crate::export::agent::MAX_BODY): up to this many bytes.
+    pub async fn post_for_up_to(
+        &self,
+        max_body: usize,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, SendError> {
+        self.0.post_for_up_to(max_body, path, headers, body).await
     }
 
     /// Asks for something. `path` begins with a slash.
