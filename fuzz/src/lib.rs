@@ -162,16 +162,25 @@ pub fn baggage_headers(data: &[u8]) {
     context.baggage = Some(&baggage);
     let mut outbound = Headers::default();
     assert_eq!(propagator.inject(&context, &mut outbound), None);
-    let Some(header) = Carrier::get(&outbound, "baggage") else {
-        return;
-    };
-    assert!(header.len() <= 8192);
-    // Encoding may make it longer than what came in, and cut it; what is left is the beginning.
     let again = propagator.extract(&outbound).baggage;
-    assert!(again.len() == baggage.len() || again.len() < baggage.len() && header.len() > 2000);
-    for (read, written) in again.iter().zip(baggage.iter()) {
-        assert_eq!(read, (written.0.trim(), written.1.trim()));
-    }
+    let header = Carrier::get(&outbound, "baggage").unwrap_or_default();
+    assert!(header.len() <= 8192);
+    let trimmed = baggage
+        .iter()
+        .map(|(key, value)| (key.trim(), value.trim()));
+    let written: Vec<_> = trimmed
+        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+        .collect();
+    assert!(again.iter().all(|pair| written.contains(&pair)));
+    // Encoding makes it longer than what came in, and may cut it.
+    let longest: usize = written
+        .iter()
+        .map(|(key, value)| 3 * (key.len() + value.len()) + 2)
+        .sum();
+    let mut keys: Vec<_> = written.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert!(again.len() == keys.len() || longest > 8192);
 }
 
 /// One value of `tracestate`: cleaned once it stays as it is, and the probability has numbers or is not there.

@@ -16,6 +16,7 @@ mod sending;
 mod shop;
 mod soak;
 mod sqlx_postgres;
+mod startup;
 mod statistics;
 mod telemetry;
 mod test_agent;

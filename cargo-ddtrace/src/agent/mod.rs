@@ -124,6 +124,7 @@ impl Agent {
             rates: intake::rates::Rates::default(),
             remote_config: crate::rc::RemoteConfig::default(),
             history: crate::history::History::open(options.data),
+            telemetry: intake::telemetry::Sessions::default(),
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),

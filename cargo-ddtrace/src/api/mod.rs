@@ -38,6 +38,7 @@ use crate::intake::body::InHand;
 use crate::intake::faults::Faults;
 use crate::intake::info::{Info, Settings};
 use crate::intake::rates::Rates;
+use crate::intake::telemetry::Sessions;
 use crate::rc::RemoteConfig;
 use crate::security::Policy;
 use crate::store::Store;
@@ -64,6 +65,7 @@ pub struct Inner {
     pub(crate) rates: Rates,
     pub(crate) remote_config: RemoteConfig,
     pub(crate) history: History,
+    pub(crate) telemetry: Sessions,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -121,6 +123,10 @@ impl Shared {
     /// Test sessions.
     pub fn history(&self) -> &History {
         &self.0.history
+    }
+
+    pub(crate) fn telemetry(&self) -> &Sessions {
+        &self.0.telemetry
     }
 
     pub(crate) fn remote_config(&self) -> &RemoteConfig {

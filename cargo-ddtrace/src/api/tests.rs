@@ -45,7 +45,7 @@ fn show_session(session: &Session) -> Value {
     json!({
         "id": session.id,
         "start": session.start.to_string(),
-        "duration": session.duration.to_string(),
+        "duration": session.duration,
         "status": session.status,
         "interrupted": session.interrupted,
         "command": session.command,
@@ -63,7 +63,7 @@ fn show_session(session: &Session) -> Value {
         "new": marked("is_new"),
         "quarantined": marked("is_quarantined"),
         "skipped_by_impact": marked("skipped_by_itr"),
-        "time": time.to_string(),
+        "time": time,
         "left_out": session.left_out,
     })
 }
@@ -129,7 +129,7 @@ fn show_test(test: &Test<'_>) -> Value {
         "status": test.status(),
         "flaky": test.is_flaky(),
         "runs": test.runs.len(),
-        "duration": first.duration.to_string(),
+        "duration": first.duration,
         "marks": test.runs.last().map(|run| run.marks.clone()).unwrap_or_default(),
         "skip_reason": first.skip_reason,
         "file": first.file,
@@ -143,7 +143,7 @@ fn show_run(run: &Run) -> Value {
         "span_id": run.span_id,
         "status": run.status,
         "start": run.start.to_string(),
-        "duration": run.duration.to_string(),
+        "duration": run.duration,
         "retry_reason": run.retry_reason,
         "marks": run.marks,
         "skip_reason": run.skip_reason,

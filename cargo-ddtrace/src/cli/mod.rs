@@ -39,6 +39,8 @@ enum Command {
     Test(Box<TestArgs>),
     /// The same with nextest: cargo ddtrace nextest [OPTIONS] run [ITS ARGUMENTS]
     Nextest(Box<TestArgs>),
+    /// Print the tags of the pipeline and commit that the environment names, as JSON
+    CiEnv(CiEnvArgs),
     /// The same with benchmarks: cargo ddtrace bench [OPTIONS] [CARGO BENCH'S ARGUMENTS]
     Bench(Box<TestArgs>),
 }
@@ -133,6 +135,17 @@ pub struct RunArgs {
     store: StoreArgs,
 }
 
+/// Options of `ci-env`.
+#[derive(Debug, Args)]
+struct CiEnvArgs {
+    /// The only format there is
+    #[arg(long)]
+    json: bool,
+    /// Do not ask git; it is not asked in any case
+    #[arg(long)]
+    no_git: bool,
+}
+
 /// Options of `test`, `nextest` and `bench`; cargo's arguments follow.
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -148,6 +161,9 @@ pub struct TestArgs {
     /// TCP port of --local
     #[arg(long)]
     pub port: Option<u16>,
+    /// Write a JUnit file
+    #[arg(long, value_name = "PATH")]
+    pub junit: Option<PathBuf>,
     /// Run every test in a process of its own
     #[arg(long)]
     pub isolate: bool,
@@ -335,6 +351,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return ExitCode::from(2);
             }
             runtime.block_on(run::run(*arguments, command, false))
+        }
+        Command::CiEnv(_) => {
+            println!("{}", test::environment_tags());
+            0
         }
         Command::Test(arguments) => runtime.block_on(test::run(*arguments, before("test", rest))),
         Command::Nextest(arguments) => {

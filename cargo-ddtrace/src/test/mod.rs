@@ -83,6 +83,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     let manner = Manner {
         isolate: arguments.isolate || isolates(),
         timeout: arguments.test_timeout,
+        junit: arguments.junit.is_some(),
         is_nextest: words.first().is_some_and(|word| word == "nextest"),
     };
     let checkout = local::checkout().await;
@@ -141,6 +142,11 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     for line in coordinator.library.finish(status == 0, interrupted).await {
         say(&line);
     }
+    if let (Some(path), Some(xml)) = (&arguments.junit, coordinator.junit(&shown))
+        && let Err(error) = std::fs::write(path, xml)
+    {
+        say(&format!("{}: {error}", path.display()));
+    }
     let counts = coordinator.count(|counts| *counts);
     report(&arguments, &counts, &coordinator.library, agent.as_ref());
     if arguments.summary == SummaryFormat::Json {
@@ -187,6 +193,12 @@ fn report(
 fn shown(words: &[OsString]) -> String {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     format!("cargo {}", words.join(" "))
+}
+
+/// The tags that the environment names: those of the pipeline, the commit and the user's own.
+pub fn environment_tags() -> serde_json::Value {
+    let tags = ddtrace_ci_visibility::ci::tags(&ddtrace_core::config::ProcessEnvironment);
+    serde_json::to_value(tags).unwrap_or_default()
 }
 
 fn cannot_start(error: &std::io::Error) -> u8 {
@@ -274,6 +286,7 @@ fn background(words: &[OsString]) -> ExitCode {
         let manner = Manner {
             isolate: isolates(),
             timeout: None,
+            junit: false,
             is_nextest: owner.nextest.is_some(),
         };
         let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);

@@ -2,5 +2,6 @@
 
 mod backend;
 mod output;
+mod published;
 mod sample;
 mod weather;

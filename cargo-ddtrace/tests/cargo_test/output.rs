@@ -3,7 +3,7 @@
 use crate::sample::{Ended, ddtrace, folder, plain, run};
 
 /// Output without what differs between any two runs: times, thread ids, the order of parallel tests.
-fn comparable(text: &str) -> Vec<String> {
+pub(crate) fn comparable(text: &str) -> Vec<String> {
     text.lines()
         .filter(|line| !line.starts_with("all doctests ran in"))
         .map(|line| match line.find("; finished in ") {
@@ -235,4 +235,74 @@ fn switched_off_it_is_cargo_test() {
         "{}",
         ours.err
     );
+}
+
+#[test]
+fn a_junit_file_holds_every_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("junit.xml");
+    let path = file.to_str().unwrap();
+    let words = ["test", "--offline", "--lib", "--junit", path];
+    assert_eq!(run(ddtrace(&words)).code(), Some(101));
+    // An independent reader.
+    let script = "import sys, xml.etree.ElementTree as e\nfor c in e.parse(sys.argv[1]).getroot().iter('testcase'): print(c.get('classname'), c.get('name'), ' '.join(sorted(k.tag for k in c if k.tag in ('failure', 'skipped'))))";
+    let read = std::process::Command::new("python3")
+        .args(["-c", script, path])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(read.stdout).unwrap();
+    let mut lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.sort_unstable();
+    let expected = [
+        "tests errs failure",
+        "tests fails failure",
+        "tests ignored skipped",
+        "tests misses_its_panic failure",
+        "tests panics",
+        "tests panics_wrongly failure",
+        "tests passes",
+        "tests thread_panics failure",
+        "tests::nested one",
+        "tests::nested two",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn tags_of_the_environment_are_printed() {
+    // The first vector of spec/ci-visibility.md §15 A.
+    let mut command = ddtrace(&["ci-env", "--json", "--no-git"]);
+    for (name, value) in [
+        ("GITHUB_SHA", "b9f0fb3fdbb94c9d24b2c75b49663122a529e123"),
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_REPOSITORY", "acme/widget"),
+        ("GITHUB_RUN_ID", "7"),
+        ("GITHUB_RUN_NUMBER", "3"),
+        ("GITHUB_RUN_ATTEMPT", "2"),
+        ("GITHUB_WORKFLOW", "ci"),
+        ("GITHUB_JOB", "test"),
+        ("GITHUB_REF", "refs/heads/main"),
+        ("JOB_CHECK_RUN_ID", "55"),
+        ("GITHUB_WORKSPACE", "/w"),
+    ] {
+        command.env(name, value);
+    }
+    let tags: serde_json::Value = serde_json::from_slice(&run(command).out).unwrap();
+    for (tag, value) in [
+        ("ci.provider.name", "github"),
+        ("ci.pipeline.id", "7"),
+        (
+            "ci.pipeline.url",
+            "https://github.com/acme/widget/actions/runs/7/attempts/2",
+        ),
+        (
+            "ci.job.url",
+            "https://github.com/acme/widget/actions/runs/7/job/55",
+        ),
+        ("git.branch", "main"),
+        ("git.repository_url", "https://github.com/acme/widget.git"),
+        ("ci.workspace_path", "/w"),
+    ] {
+        assert_eq!(tags[tag], value, "{tag}");
+    }
 }

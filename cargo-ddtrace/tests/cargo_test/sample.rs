@@ -267,7 +267,12 @@ pub(crate) fn plain(folder: &Path) -> Command {
 
 /// Our command in the workspace; nothing listens where it would report to.
 pub(crate) fn ddtrace(words: &[&str]) -> Command {
-    let mut command = program(env!("CARGO_BIN_EXE_cargo-ddtrace"), folder());
+    ddtrace_in(folder(), words)
+}
+
+/// The same in another folder.
+pub(crate) fn ddtrace_in(folder: &Path, words: &[&str]) -> Command {
+    let mut command = program(env!("CARGO_BIN_EXE_cargo-ddtrace"), folder);
     command
         .arg("ddtrace")
         .args(words)

@@ -28,6 +28,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ddtrace_ci_visibility::junit::{Output, Report};
+use ddtrace_ci_visibility::model::Attempt;
+use ddtrace_ci_visibility::selection::{Decision, Verdict};
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
@@ -48,6 +51,8 @@ pub(crate) struct Manner {
     pub(crate) isolate: bool,
     /// How long a test may take that runs alone.
     pub(crate) timeout: Option<Duration>,
+    /// Whether a JUnit file is wanted.
+    pub(crate) junit: bool,
     /// Whether nextest starts the binaries, once per test.
     pub(crate) is_nextest: bool,
 }
@@ -65,6 +70,8 @@ pub(crate) struct Coordinator {
     words: Vec<std::ffi::OsString>,
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
+    /// Gathered only if a file is wanted.
+    junit: Option<Mutex<Report>>,
     open: AtomicUsize,
     /// Processes that a conversation is held with.
     runners: Mutex<Vec<u32>>,
@@ -81,6 +88,7 @@ impl Coordinator {
         words: Vec<std::ffi::OsString>,
         folder: Option<PathBuf>,
     ) -> Arc<Coordinator> {
+        let junit = manner.junit.then(Mutex::default);
         Arc::new(Coordinator {
             library,
             toolchain,
@@ -90,6 +98,7 @@ impl Coordinator {
             words,
             folder,
             counts: Mutex::default(),
+            junit,
             open: AtomicUsize::new(0),
             runners: Mutex::default(),
             changed: Notify::new(),
@@ -109,6 +118,36 @@ impl Coordinator {
     /// Gets what costs time ready while cargo compiles.
     pub(crate) async fn warm(&self) {
         self.targets().await;
+    }
+
+    /// Takes note of a run for all reporters.
+    fn report(
+        &self,
+        attempt: &Attempt,
+        decision: &Decision,
+        verdict: Option<&Verdict>,
+        output: &[u8],
+    ) {
+        if let Some(junit) = &self.junit {
+            let output = Output {
+                stdout: String::from_utf8_lossy(output).into_owned(),
+                stderr: String::new(),
+            };
+            junit
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .add(attempt, verdict, output, &[]);
+        }
+        self.library.report(attempt, decision, verdict);
+    }
+
+    /// The JUnit file, if one is wanted.
+    pub(crate) fn junit(&self, name: &str) -> Option<String> {
+        let junit = self.junit.as_ref()?;
+        let report = junit
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        Some(report.to_xml(name))
     }
 
     pub(crate) fn count<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {

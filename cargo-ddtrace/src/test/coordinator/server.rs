@@ -182,8 +182,7 @@ impl Conversation<'_> {
             counts.skipped_by_impact += u64::from(cause == SkipCause::Impact);
         });
         self.coordinator
-            .library
-            .report(&attempt, &test.decision, Some(&verdict));
+            .report(&attempt, &test.decision, Some(&verdict), &[]);
     }
 
     fn attempt(
@@ -243,7 +242,7 @@ impl Conversation<'_> {
         let answer = match next {
             selection::Next::Again { reason, number, of } => {
                 test.next = Some((reason, number));
-                coordinator.library.report(&attempt, &test.decision, None);
+                coordinator.report(&attempt, &test.decision, None, &ran.output);
                 Next::Again {
                     number,
                     of,
@@ -253,9 +252,7 @@ impl Conversation<'_> {
             selection::Next::Done(verdict) => {
                 test.is_done = true;
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
-                coordinator
-                    .library
-                    .report(&attempt, &test.decision, Some(&verdict));
+                coordinator.report(&attempt, &test.decision, Some(&verdict), &ran.output);
                 Next::Done(Verdict {
                     outcome: match verdict.status {
                         Status::Pass => Outcome::Passed,
@@ -321,8 +318,7 @@ impl Conversation<'_> {
             self.coordinator
                 .count(|counts| counts.settle(&verdict, false));
             self.coordinator
-                .library
-                .report(&attempt, &test.decision, Some(&verdict));
+                .report(&attempt, &test.decision, Some(&verdict), &ran.output);
         }
     }
 }
