@@ -24,7 +24,7 @@
 //! * [`#[trace]`](trace) on functions, methods, `async fn`s, whole `impl` blocks and modules;
 //! * [`span!`] for a piece of a function;
 //! * integrations, one cargo feature each (below);
-//! * [`Span`] by hand.
+//! * [`Span`] by hand: [`Span::builder`].
 //!
 //! # Features
 //!
@@ -33,6 +33,7 @@
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
+//! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
 //!
@@ -53,9 +54,10 @@ pub use ddtrace_core::propagation::Baggage;
 pub use ddtrace_core::test_support;
 pub use ddtrace_core::trace::{
     Attached, Context, CurrentSpan, Entered, EventValue, InContext, Instrumented,
-    InstrumentedStream, Span, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind, SpanLink,
-    SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
-    current_root_span, current_span, extract, inject, inject_context, instrument,
+    InstrumentedStream, Span, SpanBuilder, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind,
+    SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
+    current_config, current_root_span, current_span, extract, inject, inject_context,
+    inject_context_with, inject_extracted, instrument,
 };
 pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
 // A crate that is never named is not linked, and what it registers is missing.
@@ -64,6 +66,8 @@ pub use ddtrace_ci_visibility as ci_visibility;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
+#[cfg(feature = "opentelemetry")]
+pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]

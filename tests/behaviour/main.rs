@@ -11,4 +11,6 @@ mod sending;
 mod shop;
 mod soak;
 mod sqlx_postgres;
+mod statistics;
+mod telemetry;
 mod test_agent;

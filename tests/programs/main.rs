@@ -10,6 +10,7 @@ mod metrics;
 mod runtimes;
 mod sending;
 mod snapshot;
+mod statistics;
 mod threads;
 
 use serde_json::json;
@@ -27,6 +28,7 @@ fn report_with(made: u64, more: serde_json::Value) {
         "sent": counts.sent_spans,
         "sent_traces": counts.sent_traces,
         "dropped": counts.dropped_spans,
+        "unsampled": counts.unsampled_spans,
         "more": more,
     });
     println!("{line}");
@@ -45,6 +47,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map_or("", String::as_str) {
         "snapshot" => snapshot::run(),
+        "statistics" => statistics::run(),
         "steady" => sending::steady(),
         "flood" => sending::flood(number(&arguments, 1), number(&arguments, 2)),
         "large" => sending::large(number(&arguments, 1)),

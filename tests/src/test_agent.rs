@@ -92,11 +92,24 @@ impl TestAgent {
         serde_json::from_value(traces).expect("lists of spans")
     }
 
+    /// All statistics that it took, decoded by it: payload by payload.
+    #[track_caller]
+    pub fn statistics(&self) -> Vec<Value> {
+        serde_json::from_value(self.get("/test/session/stats").json()).expect("a list of payloads")
+    }
+
     /// The requests that came in, headers included.
     #[track_caller]
     pub fn requests(&self) -> Vec<Value> {
         serde_json::from_value(self.get("/test/session/requests").json())
             .expect("a list of requests")
+    }
+
+    /// The telemetry requests that it took, decoded by it.
+    #[track_caller]
+    pub fn telemetry(&self) -> Vec<Value> {
+        let events = self.get("/test/session/apmtelemetry").json();
+        serde_json::from_value(events).expect("a list of events")
     }
 
     /// Fails the test unless every check passed on everything that came in.
@@ -151,6 +164,30 @@ impl TestAgent {
 
 fn count(check: &Value, key: &str) -> u64 {
     check[key].as_u64().unwrap_or(0)
+}
+
+/// The body of one of the [requests](TestAgent::requests), which the agent keeps as base64.
+#[track_caller]
+pub fn body(request: &Value) -> Vec<u8> {
+    let text = request["body"].as_str().expect("a body");
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+    for byte in text.bytes().filter(|byte| *byte != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => panic!("not base64: {text}"),
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    bytes
 }
 
 /// Ports that were free a moment ago.

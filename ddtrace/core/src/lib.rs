@@ -22,6 +22,7 @@ pub mod runtime_metrics;
 pub mod sampling;
 pub mod sql;
 mod stack_text;
+pub mod telemetry;
 pub mod test_support;
 mod text;
 pub mod trace;

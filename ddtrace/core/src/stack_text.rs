@@ -5,6 +5,7 @@ use std::fmt;
 /// At most `N` bytes of text, without an allocation.
 ///
 /// What does not fit is refused as a whole: a `push` that fails leaves the text as it was.
+#[derive(Clone, Copy)]
 pub(crate) struct StackText<const N: usize> {
     bytes: [u8; N],
     len: usize,

@@ -16,6 +16,9 @@ use super::sources::{CodeValue, Origin, Resolved, Sources};
 use super::table::Name;
 use crate::diagnostics::{self, Level};
 
+/// The service of a program whose executable has no name.
+pub(super) const UNNAMED: &str = "unnamed-rust-service";
+
 /// Format of trace payloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,6 +96,49 @@ pub struct StatsLimits {
     pub peer_tags: usize,
     /// Values of additional tags.
     pub additional_tags: usize,
+}
+
+/// What the library reports about itself.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TelemetrySettings {
+    /// The time between two signs of life.
+    pub heartbeat_interval: Duration,
+    /// The time between two that repeat everything.
+    pub extended_heartbeat_interval: Duration,
+    /// How long metrics are added up at most.
+    pub metrics_interval: Duration,
+    /// Whether metrics are reported.
+    pub metrics: bool,
+    /// Whether errors of the library are.
+    pub logs: bool,
+    /// Whether the crates of the program are.
+    pub dependencies: bool,
+    /// Whether it is marked as that of a test.
+    pub debug: bool,
+    /// Who installed the library, if an installer said so.
+    pub install_signature: Option<InstallSignature>,
+    /// Endpoints of web frameworks in one message; 1 to 300.
+    pub endpoints_per_message: usize,
+}
+
+impl TelemetrySettings {
+    /// How long metrics are added up: no longer than until they are sent.
+    pub fn metrics_window(&self) -> Duration {
+        self.metrics_interval.min(self.heartbeat_interval)
+    }
+}
+
+/// What an installer says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InstallSignature {
+    /// Which installation.
+    pub id: Option<String>,
+    /// How.
+    pub kind: Option<String>,
+    /// When, in seconds since the epoch.
+    pub time: Option<String>,
 }
 
 /// The configuration of one tracer. Immutable; see the [module](super) for where values come from.
@@ -212,6 +258,7 @@ pub struct Config {
     pub origin_detection: bool,
 
     pub telemetry_enabled: bool,
+    pub telemetry: TelemetrySettings,
     pub remote_config_enabled: bool,
     pub remote_config_poll_interval: Duration,
     pub extra_services: Vec<String>,
@@ -220,6 +267,9 @@ pub struct Config {
     pub agentless: bool,
     pub proxy_https: Option<Secret>,
     pub appsec_enabled: Option<bool>,
+    pub profiling_enabled: bool,
+    pub data_streams_enabled: bool,
+    pub dynamic_instrumentation_enabled: bool,
     pub otel_enabled: bool,
     pub otlp_headers: Option<Secret>,
     /// For tests against the test agent.
@@ -281,6 +331,11 @@ impl Config {
     /// What telemetry counts about OpenTelemetry variables.
     pub fn otel_findings(&self) -> &[OtelFinding] {
         &self.sources.findings
+    }
+
+    /// The service of a program that nobody named.
+    pub fn default_service(&self) -> &str {
+        self.facts.executable.as_deref().unwrap_or(UNNAMED)
     }
 
     /// What is wrong with values that were found.

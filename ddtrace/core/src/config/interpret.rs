@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET};
 use super::effective::{
-    ApiVersion, Config, DbmMode, ExtractBehavior, Facts, QueryObfuscation, StatsLimits,
-    TraceExporter,
+    ApiVersion, Config, DbmMode, ExtractBehavior, Facts, InstallSignature, QueryObfuscation,
+    StatsLimits, TelemetrySettings, TraceExporter, UNNAMED,
 };
 use super::environment::Environment;
 use super::otel;
@@ -18,9 +18,6 @@ use super::sources::{Origin, Sources};
 use super::table::Name;
 use super::value::Value;
 use crate::diagnostics::Level;
-
-/// The service of a program whose executable has no name.
-const UNNAMED: &str = "unnamed-rust-service";
 
 impl Config {
     pub(super) fn interpret(sources: Sources, facts: Facts, mut problems: Vec<Problem>) -> Config {
@@ -243,7 +240,7 @@ impl Config {
             startup_logs: values.flag(DD_TRACE_STARTUP_LOGS),
             debug,
             log_level,
-            log_file: values.text(DD_TRACE_LOG_FILE).map(PathBuf::from),
+            log_file: log_file(&values),
             log_file_level: log_file_level.and_then(|word| Level::parse(&word)),
             log_file_size: values.size(DD_TRACE_LOG_FILE_SIZE_BYTES) as u64,
             logging_rate: values.seconds(DD_TRACE_LOGGING_RATE),
@@ -258,6 +255,7 @@ impl Config {
             origin_detection: values.flag(DD_ORIGIN_DETECTION_ENABLED),
 
             telemetry_enabled: values.flag(DD_INSTRUMENTATION_TELEMETRY_ENABLED),
+            telemetry: telemetry(&values),
             remote_config_enabled: values.flag(DD_REMOTE_CONFIGURATION_ENABLED),
             remote_config_poll_interval: values.seconds(DD_REMOTE_CONFIG_POLL_INTERVAL_SECONDS),
             extra_services: values.list(DD_EXTRA_SERVICES),
@@ -266,6 +264,9 @@ impl Config {
             agentless,
             proxy_https: values.secret(DD_PROXY_HTTPS),
             appsec_enabled,
+            profiling_enabled: values.flag(DD_PROFILING_ENABLED),
+            data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
+            dynamic_instrumentation_enabled: values.flag(DD_DYNAMIC_INSTRUMENTATION_ENABLED),
             otel_enabled: values.flag(DD_TRACE_OTEL_ENABLED),
             otlp_headers: values.secret(OTEL_EXPORTER_OTLP_TRACES_HEADERS),
             test_session_token: values.text(_DD_TRACE_TEST_SESSION_TOKEN),
@@ -292,6 +293,37 @@ impl Facts {
             span_rules_file: file.and_then(|path| read_rules(environment, &path, problems)),
         }
     }
+}
+
+fn telemetry(values: &Values<'_>) -> TelemetrySettings {
+    use Name::*;
+    let install = InstallSignature {
+        id: values.text(DD_INSTRUMENTATION_INSTALL_ID),
+        kind: values.text(DD_INSTRUMENTATION_INSTALL_TYPE),
+        time: values.text(DD_INSTRUMENTATION_INSTALL_TIME),
+    };
+    let is_signed = install.id.is_some() || install.kind.is_some() || install.time.is_some();
+    TelemetrySettings {
+        heartbeat_interval: values.seconds(DD_TELEMETRY_HEARTBEAT_INTERVAL),
+        extended_heartbeat_interval: values.seconds(_DD_TELEMETRY_EXTENDED_HEARTBEAT_INTERVAL),
+        metrics_interval: values.seconds(DD_TELEMETRY_METRICS_AGGREGATION_INTERVAL),
+        metrics: values.flag(DD_TELEMETRY_METRICS_ENABLED),
+        logs: values.flag(DD_TELEMETRY_LOG_COLLECTION_ENABLED),
+        dependencies: values.flag(DD_TELEMETRY_DEPENDENCY_COLLECTION_ENABLED),
+        debug: values.flag(DD_INTERNAL_TELEMETRY_DEBUG_ENABLED),
+        install_signature: is_signed.then_some(install),
+        endpoints_per_message: values.size(DD_API_SECURITY_ENDPOINT_COLLECTION_MESSAGE_LIMIT),
+    }
+}
+
+/// The file that is named, or one of our own name in the folder that is.
+fn log_file(values: &Values<'_>) -> Option<PathBuf> {
+    let file = values.text(Name::DD_TRACE_LOG_FILE).map(PathBuf::from);
+    let in_folder = || {
+        let folder = values.text(Name::DD_TRACE_LOG_DIRECTORY)?;
+        Some(Path::new(&folder).join(format!("ddtrace-rust-{}.log", std::process::id())))
+    };
+    file.or_else(in_folder)
 }
 
 fn agent_url(values: &Values<'_>, facts: &Facts) -> AgentUrl {

@@ -47,7 +47,8 @@ mod yaml;
 pub use agent_url::{AgentUrl, DogstatsdAddress};
 pub use builder::ConfigBuilder;
 pub use effective::{
-    ApiVersion, Config, DbmMode, ExtractBehavior, QueryObfuscation, StatsLimits, TraceExporter,
+    ApiVersion, Config, DbmMode, ExtractBehavior, InstallSignature, QueryObfuscation, StatsLimits,
+    TelemetrySettings, TraceExporter,
 };
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use integration::IntegrationSettings;

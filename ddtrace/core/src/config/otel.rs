@@ -27,7 +27,7 @@ pub struct OtelFinding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtelFindingKind {
-    /// The `DD_` variable is set as well and wins: `otel.env.hiding`.
+    /// The `DD_` variable is set as well: `otel.env.hiding`.
     Hiding,
     /// Its text means nothing to us: `otel.env.invalid`.
     Invalid,
@@ -141,6 +141,12 @@ fn resource_attributes(text: &str) -> Outcome {
         });
     }
     outcome
+}
+
+/// Whether a variable that maps to no setting has a text that means nothing.
+pub(super) fn is_invalid_elsewhere(otel: &str, text: &str) -> bool {
+    let word = text.trim().to_ascii_lowercase();
+    otel == "OTEL_LOGS_EXPORTER" && !matches!(word.as_str(), "" | "none" | "otlp")
 }
 
 /// Whether we know what to do with a variable, be it nothing.

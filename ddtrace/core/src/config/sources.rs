@@ -233,11 +233,12 @@ impl Sources {
                 find(setting, &local.values, None),
             );
             let datadog = find(setting, variables, None);
+            let is_set = datadog.is_some();
             if setting.otel_wins {
                 one.add_text(Origin::Environment, datadog);
-                add_otel(&mut one, variables, false, &mut findings);
+                add_otel(&mut one, variables, is_set, &mut findings);
             } else {
-                add_otel(&mut one, variables, datadog.is_some(), &mut findings);
+                add_otel(&mut one, variables, is_set, &mut findings);
                 one.add_text(Origin::Environment, datadog);
             }
             let fleet_id = fleet.config_id.as_ref();
@@ -251,7 +252,17 @@ impl Sources {
             problems.extend(one.problems(|_| true));
             resolved.push(one);
         }
-        for name in variables.keys().filter(|name| name.starts_with("OTEL_")) {
+        for (name, value) in variables
+            .iter()
+            .filter(|(name, _)| name.starts_with("OTEL_"))
+        {
+            if otel::is_invalid_elsewhere(name, value) {
+                findings.push(OtelFinding {
+                    kind: OtelFindingKind::Invalid,
+                    otel: name.clone(),
+                    setting: None,
+                });
+            }
             if !otel::is_supported(name) {
                 let kind = OtelFindingKind::Unsupported;
                 findings.push(OtelFinding {
@@ -347,7 +358,7 @@ fn find(
 fn add_otel(
     one: &mut Resolved,
     variables: &BTreeMap<String, String>,
-    hidden: bool,
+    is_set: bool,
     findings: &mut Vec<OtelFinding>,
 ) {
     let argument = variables.get("OTEL_TRACES_SAMPLER_ARG").map(String::as_str);
@@ -366,7 +377,7 @@ fn add_otel(
                 setting,
             });
         };
-        if hidden {
+        if is_set {
             count(OtelFindingKind::Hiding);
         } else if outcome.value.is_none() {
             count(OtelFindingKind::Invalid);

@@ -198,6 +198,8 @@ settings! {
     DD_TRACE_LOG_LEVEL => optional(Kind::Choice(&["error", "critical", "warn", "warning", "info", "debug", "trace", "off"])),
     /// A file for the tracer's own log, instead of standard error.
     DD_TRACE_LOG_FILE => text(),
+    /// A folder for the tracer's own log; the file in it is `ddtrace-rust-<process>.log`. DD_TRACE_LOG_FILE beats it.
+    DD_TRACE_LOG_DIRECTORY => text(),
     /// Level of what goes to that file.
     DD_TRACE_LOG_FILE_LEVEL => of(Kind::Choice(&["error", "critical", "warn", "warning", "info", "debug", "trace", "off"]), "debug"),
     /// Size in bytes at which that file is renamed and begun anew; one older file is kept.
@@ -224,6 +226,33 @@ settings! {
 
     /// Whether the tracer reports its configuration and health.
     DD_INSTRUMENTATION_TELEMETRY_ENABLED => flag(true).products(&["telemetry"]),
+    /// Seconds between two signs of life.
+    DD_TELEMETRY_HEARTBEAT_INTERVAL => seconds("60").products(&["telemetry"]),
+    /// For tests: seconds between two signs of life that repeat the whole configuration.
+    _DD_TELEMETRY_EXTENDED_HEARTBEAT_INTERVAL => seconds("86400").products(&["telemetry", "tests"]),
+    /// For tests: seconds over which metrics of the library are added up; never longer than the time between two signs of life.
+    DD_TELEMETRY_METRICS_AGGREGATION_INTERVAL => seconds("10").products(&["telemetry", "tests"]),
+    /// Whether the tracer reports metrics of its own.
+    DD_TELEMETRY_METRICS_ENABLED => flag(true).products(&["telemetry"]),
+    /// Whether the tracer reports its own errors, without anything of the program's.
+    DD_TELEMETRY_LOG_COLLECTION_ENABLED => flag(true).products(&["telemetry"]),
+    /// Whether the crates that the program was built from are reported.
+    DD_TELEMETRY_DEPENDENCY_COLLECTION_ENABLED => flag(true).products(&["telemetry"]),
+    /// Whether telemetry is marked as that of a test.
+    DD_INTERNAL_TELEMETRY_DEBUG_ENABLED => flag(false).products(&["telemetry"]),
+    /// Set by installers: the id of the installation.
+    DD_INSTRUMENTATION_INSTALL_ID => text().products(&["telemetry"]),
+    /// Set by installers: how it was installed.
+    DD_INSTRUMENTATION_INSTALL_TYPE => text().products(&["telemetry"]),
+    /// Set by installers: when it was installed, in seconds since the epoch.
+    DD_INSTRUMENTATION_INSTALL_TIME => text().products(&["telemetry"]),
+    /// Set by installers: what is injected into programs of other languages. Reported, and without effect here.
+    DD_INJECTION_ENABLED => text().products(&["telemetry"]),
+    /// Set by installers: whether that happens against all odds. Reported, and without effect here.
+    DD_INJECT_FORCE => optional(Kind::Flag).products(&["telemetry"]),
+    /// Endpoints of web frameworks in one message.
+    DD_API_SECURITY_ENDPOINT_COLLECTION_MESSAGE_LIMIT => of(Kind::Integer { min: 1, max: 300, beyond: Beyond::Nearest }, "300")
+        .products(&["telemetry", "appsec"]),
     /// Whether the backend may change settings.
     DD_REMOTE_CONFIGURATION_ENABLED => flag(true).products(&["remote configuration"]),
     /// Seconds between two questions for remote settings.
@@ -243,6 +272,14 @@ settings! {
     DD_PROXY_HTTPS => optional(Kind::Secret).products(&["agentless"]),
     /// Whether requests are inspected for attacks. Core reads it to keep a payload format that can carry the findings.
     DD_APPSEC_ENABLED => optional(Kind::Flag).products(&["appsec", "tracing"]),
+    /// Whether the backend looks for vulnerable versions among the crates that are reported.
+    DD_APPSEC_SCA_ENABLED => optional(Kind::Flag).products(&["appsec", "telemetry"]),
+    /// Whether profiles are taken.
+    DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
+    /// Whether the paths of messages through queues are measured.
+    DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// Whether probes may be set while the program runs.
+    DD_DYNAMIC_INSTRUMENTATION_ENABLED => flag(false).products(&["dynamic instrumentation"]),
 
     /// Whether spans of the OpenTelemetry interface become ours.
     DD_TRACE_OTEL_ENABLED => flag(false).otel(&["OTEL_SDK_DISABLED"]).products(&["opentelemetry"]),

@@ -20,6 +20,7 @@ mod logger;
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::OnceLock;
 
 pub use level::Level;
 pub use logger::Settings;
@@ -27,6 +28,16 @@ pub use logger::Settings;
 use logger::Logger;
 
 static LOGGER: Logger = Logger::new();
+
+/// Is told of every error, whether it is written or not: the place, and the text if there is nothing variable in it.
+pub(crate) type Observer = fn(&Location<'_>, Option<&'static str>);
+
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
+
+/// Has a function told of every error; the first one stays.
+pub(crate) fn observe(observer: Observer) {
+    let _ = OBSERVER.set(observer);
+}
 
 /// Sets level, rate and destination for the process.
 pub fn configure(settings: Settings) {
@@ -46,6 +57,11 @@ pub fn is_logging() -> bool {
 /// Writes a line, unless its level is too low or the same place wrote one recently.
 #[track_caller]
 pub fn log(level: Level, message: fmt::Arguments<'_>) {
+    if level == Level::Error {
+        if let Some(observer) = OBSERVER.get() {
+            observer(Location::caller(), message.as_str());
+        }
+    }
     LOGGER.log(level, Some(Location::caller()), message);
 }
 

@@ -4,6 +4,7 @@
 //! go onto its first span. One [`FinishedSpan`] is filled at a time, in vectors that are used again and again.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
 use crate::propagation::{PropagationError, PropagationTags};
-use crate::sampling::{Decision, SamplingSubject, TagLookup, TagValue};
+use crate::sampling::{
+    Decision, SamplingPriority, SamplingSubject, SpanDecision, SpanRules, TagLookup, TagValue,
+};
 use crate::stack_text::StackText;
 use crate::text::floor_char_boundary;
 use crate::trace::clock::TickConverter;
@@ -46,12 +49,16 @@ pub(crate) struct Assembler {
 /// Texts that are made for one chunk.
 pub(crate) struct ChunkTexts {
     trace_id_high: StackText<16>,
-    priority: Option<f64>,
+    priority: SamplingPriority,
     sampling: Sampling,
+    /// `_dd.p.ts`, if a product of this process marked the trace.
+    source: Option<String>,
     partial: Option<f64>,
     late: Vec<LateTag>,
     /// Keys of the local root's tags that are baggage.
     baggage_keys: Vec<String>,
+    /// What was decided about single spans.
+    alone: RefCell<HashMap<u64, Option<SpanDecision>>>,
 }
 
 impl ChunkTexts {
@@ -65,12 +72,23 @@ impl ChunkTexts {
 
     /// Whether the trace is kept.
     pub(crate) fn is_sampled(&self) -> bool {
-        self.priority.is_none_or(|priority| priority > 0.0)
+        self.priority.is_kept()
     }
 
     /// Whether a user or a rule rejected it, so that nothing else may keep it.
     pub(crate) fn is_rejected_by_hand(&self) -> bool {
-        self.priority.is_some_and(|priority| priority < 0.0)
+        self.priority < SamplingPriority::AUTO_REJECT
+    }
+
+    /// What the rules for single spans say about one of a trace that is dropped. They are asked once per span, however often
+    /// the chunk is gone through, for they may have limits.
+    fn decide_alone(&self, span: &FinishedSpan<'_>, rules: &SpanRules) -> Option<SpanDecision> {
+        if self.is_sampled() || rules.is_empty() {
+            return None;
+        }
+        let mut alone = self.alone.borrow_mut();
+        let decide = || rules.sample(span.span_id, span.service, span.name);
+        *alone.entry(span.span_id).or_insert_with(decide)
     }
 }
 
@@ -100,13 +118,15 @@ impl Assembler {
         let late = segment.take_late(|id| records(buffer).any(|record| record.open.id == id));
         let mut texts = ChunkTexts {
             trace_id_high: StackText::new(),
-            priority: None,
+            priority: SamplingPriority::AUTO_KEEP,
             sampling: Sampling::default(),
+            source: None,
             partial: buffer.partial.then(|| buffer.span_count() as f64),
             late,
             baggage_keys: baggage_tags(segment, &self.config)
                 .map(|(key, _)| format!("{BAGGAGE_PREFIX}{key}"))
                 .collect(),
+            alone: RefCell::default(),
         };
         if segment.trace_id.high() != 0 {
             let _ = write!(texts.trace_id_high, "{:016x}", segment.trace_id.high());
@@ -114,8 +134,11 @@ impl Assembler {
         let priority = segment
             .priority()
             .unwrap_or_else(|| segment.decide(|| self.decide(buffer, &texts)));
-        texts.priority = Some(f64::from(priority.get()));
+        texts.priority = priority;
         texts.sampling = segment.sampling();
+        texts.source = segment
+            .own_source(&texts.sampling)
+            .map(|source| source.to_string());
         texts
     }
 
@@ -167,11 +190,15 @@ impl Assembler {
         let is_root = |record: &&Record| record.open.flags & flags::ROOT != 0;
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
+        let span_rules = &buffer.segment.tracer.span_rules;
         let mut is_first = true;
         for record in root.into_iter().chain(others) {
             self.fill(span, record, &buffer.segment, &texts.late);
             if span.is_local_root {
                 add_baggage_tags(span, &buffer.segment, texts);
+            }
+            if let Some(decision) = texts.decide_alone(span, span_rules) {
+                add_span_decision(span, decision);
             }
             if !wanted(span) {
                 continue;
@@ -325,6 +352,9 @@ impl Assembler {
         {
             span.set_meta("_dd.origin", origin);
         }
+        if !config.apm_tracing_enabled {
+            span.set_metric("_dd.apm.enabled", 0.0);
+        }
         if span.is_local_root {
             self.add_root_tags(span, segment);
         }
@@ -401,9 +431,8 @@ impl Assembler {
             span.set_meta(PropagationTags::TRACE_ID_HIGH, texts.trace_id_high.as_str());
         }
         span.meta.push(("language", "rust".into()));
-        if let Some(priority) = texts.priority {
-            span.metrics.push(("_sampling_priority_v1", priority));
-        }
+        let priority = f64::from(texts.priority.get());
+        span.metrics.push(("_sampling_priority_v1", priority));
         span.metrics.push(("_dd.tracer_kr", self.keep_rate));
         if let Some(count) = texts.partial {
             span.metrics.push(("_dd.rs.partial_flush", count));
@@ -413,7 +442,12 @@ impl Assembler {
                 span.set_meta(key, value);
             }
         }
-        let Sampling { decision, manual } = &texts.sampling;
+        if let Some(source) = &texts.source {
+            span.set_meta(PropagationTags::TRACE_SOURCE, source);
+        }
+        let Sampling {
+            decision, manual, ..
+        } = &texts.sampling;
         if let Some(mechanism) = manual {
             span.set_meta(PropagationTags::DECISION_MAKER, mechanism.decision_maker());
         }
@@ -449,6 +483,15 @@ impl Assembler {
                 span.set_meta("_dd.git.commit.sha", sha);
             }
         }
+    }
+}
+
+/// Says why a span is kept although its trace is not.
+fn add_span_decision(span: &mut FinishedSpan<'_>, decision: SpanDecision) {
+    span.set_metric(SpanDecision::MECHANISM_TAG, SpanDecision::MECHANISM);
+    span.set_metric(SpanDecision::RATE_TAG, decision.rule_rate);
+    if let Some(limit) = decision.max_per_second {
+        span.set_metric(SpanDecision::LIMIT_TAG, limit);
     }
 }
 
@@ -538,7 +581,7 @@ impl TagLookup for FinishedSpan<'_> {
 }
 
 /// All records of a chunk, parents before children within a buffer.
-fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
+pub(super) fn records(buffer: &Buffer) -> impl Iterator<Item = &Record> {
     let rest = buffer
         .rest
         .iter()

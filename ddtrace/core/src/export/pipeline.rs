@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::agent::AgentInfo;
-use super::assemble::{Assembler, ChunkTexts};
+use super::assemble::{Assembler, ChunkTexts, records};
 use super::finished::{FinishedSpan, SpanData};
 use super::stats::Counting;
 use super::unsampled::{self, Unsampled, Verdict};
 use crate::config::Config;
+use crate::telemetry::{self, Namespace::Tracers, SpanCounts};
 use crate::trace::segment::Buffer;
 use crate::trace::tracer::TracerCore;
 
@@ -56,6 +57,9 @@ pub(crate) struct Round {
     pub(crate) dropped_spans: u64,
     /// Chunks that came, whatever became of them.
     pub(crate) taken: u64,
+    /// Chunks, and spans, that are counted in statistics and not sent.
+    pub(crate) unsampled_chunks: u64,
+    pub(crate) unsampled_spans: u64,
 }
 
 /// The worker's side of a tracer.
@@ -66,6 +70,7 @@ pub(crate) struct Pipeline {
     chunks: Vec<Box<Buffer>>,
     emptied: Vec<Box<Buffer>>,
     span: FinishedSpan<'static>,
+    counts: SpanCounts,
 }
 
 /// Bytes of all threads' queues together.
@@ -82,6 +87,7 @@ impl Pipeline {
             chunks: Vec::new(),
             emptied: Vec::new(),
             span: FinishedSpan::default(),
+            counts: SpanCounts::default(),
         }
     }
 
@@ -107,20 +113,25 @@ impl Pipeline {
     /// Moves all that waits into the sink.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink) -> Round {
         self.assembler.refresh(self.tracer.config());
-        let mut round = Round::default();
         let mut queues = 0;
         let tracer = Arc::clone(&self.tracer);
-        let mut counting = tracer.stats.lock();
+        let counting = tracer.stats.lock();
         sink.begin_round(counting.is_active());
-        let now = u64::try_from(crate::trace::clock::wall()).unwrap_or(0);
+        let mut onward = Onward {
+            sink,
+            counting,
+            now: u64::try_from(crate::trace::clock::wall()).unwrap_or(0),
+            round: Round::default(),
+        };
         tracer.for_each_outbox(|outbox| {
             queues += 1;
             let mut chunks = std::mem::take(&mut self.chunks);
             outbox.collect(&mut chunks);
             for chunk in &chunks {
-                round.taken += 1;
-                self.process(chunk, sink, &mut counting, now, &mut round);
+                self.process(chunk, &mut onward);
             }
+            let round = &mut onward.round;
+            round.taken += chunks.len() as u64;
             let mut emptied = std::mem::take(&mut self.emptied);
             for mut chunk in chunks.drain(..) {
                 for mut other in std::mem::take(&mut chunk.rest) {
@@ -139,17 +150,14 @@ impl Pipeline {
         });
         let limit = (QUEUED_BYTES / queues.max(1)).max(LEAST_QUEUED_BYTES);
         tracer.limit_outboxes(limit);
-        round
+        self.counts.report();
+        onward.round
     }
 
-    fn process(
-        &mut self,
-        chunk: &Buffer,
-        sink: &mut dyn Sink,
-        counting: &mut Counting<'_>,
-        now: u64,
-        round: &mut Round,
-    ) {
+    fn process(&mut self, chunk: &Buffer, onward: &mut Onward<'_, '_>) {
+        if telemetry::is_on() {
+            records(chunk).for_each(|record| self.counts.add(&record.open));
+        }
         let texts = self.assembler.prepare(chunk);
         if texts.is_discarded() {
             // A rule says so: neither sent nor counted.
@@ -157,12 +165,12 @@ impl Pipeline {
         }
         let mut span = std::mem::take(&mut self.span).recycle();
         let spans = if self.tracer.filters.is_empty() {
-            self.pass_on(chunk, &texts, &mut span, sink, counting, now)
+            self.pass_on(chunk, &texts, &mut span, onward)
         } else {
-            self.pass_on_filtered(chunk, &texts, &mut span, sink, counting, now)
+            self.pass_on_filtered(chunk, &texts, &mut span, onward)
         };
-        round.chunks += u64::from(spans > 0);
-        round.spans += spans;
+        onward.round.chunks += u64::from(spans > 0);
+        onward.round.spans += spans;
         self.span = span.recycle();
     }
 
@@ -172,13 +180,19 @@ impl Pipeline {
         chunk: &'a Buffer,
         texts: &'a ChunkTexts,
         span: &mut FinishedSpan<'a>,
-        sink: &mut dyn Sink,
-        counting: &mut Counting<'_>,
-        now: u64,
+        onward: &mut Onward<'_, '_>,
     ) -> u64 {
+        let Onward {
+            sink,
+            counting,
+            now,
+            ..
+        } = onward;
+        let now = *now;
         let assembler = &self.assembler;
         if let Some(filters) = counting.filters() {
             if assembler.fill_root(chunk, texts, span) && filters.reject(span) {
+                report_filtered();
                 return 0;
             }
         }
@@ -207,9 +221,7 @@ impl Pipeline {
             sink.end_chunk();
         }
         if kept < unsampled.spans {
-            self.tracer
-                .stats
-                .note_dropped(kept == 0, unsampled.spans - kept);
+            self.note_unsampled(&mut onward.round, kept == 0, unsampled.spans - kept);
         }
         kept
     }
@@ -220,15 +232,21 @@ impl Pipeline {
         chunk: &'a Buffer,
         texts: &'a ChunkTexts,
         span: &mut FinishedSpan<'a>,
-        sink: &mut dyn Sink,
-        counting: &mut Counting<'_>,
-        now: u64,
+        onward: &mut Onward<'_, '_>,
     ) -> u64 {
+        let Onward {
+            sink,
+            counting,
+            now,
+            ..
+        } = onward;
+        let now = *now;
         let mut all = Vec::with_capacity(chunk.span_count());
         self.assembler
             .for_each(chunk, texts, span, &mut |span| all.push(span.to_data()));
         let Some(mut all) = filtered(&self.tracer.filters, all).filter(|all| !all.is_empty())
         else {
+            report_filtered();
             return 0;
         };
         if counting.is_active() {
@@ -239,6 +257,7 @@ impl Pipeline {
                 })
             };
             if all.iter().any(rejects) {
+                report_filtered();
                 return 0;
             }
             let mut unsampled = Unsampled::default();
@@ -256,9 +275,7 @@ impl Pipeline {
                         Vec::new()
                     };
                     let kept = all.len() as u64;
-                    self.tracer
-                        .stats
-                        .note_dropped(kept == 0, unsampled.spans - kept);
+                    self.note_unsampled(&mut onward.round, kept == 0, unsampled.spans - kept);
                 }
             }
         }
@@ -272,6 +289,40 @@ impl Pipeline {
         sink.end_chunk();
         all.len() as u64
     }
+
+    fn note_unsampled(&self, round: &mut Round, is_whole: bool, spans: u64) {
+        report_unsampled(is_whole, spans);
+        self.tracer.stats.note_dropped(is_whole, spans);
+        round.unsampled_chunks += u64::from(is_whole);
+        round.unsampled_spans += spans;
+    }
+}
+
+/// Where chunks of a round go, and what has become of those before.
+struct Onward<'a, 'b> {
+    sink: &'a mut dyn Sink,
+    counting: Counting<'b>,
+    /// Nanoseconds since the epoch.
+    now: u64,
+    round: Round,
+}
+
+/// Counts a chunk that a filter, of the program or of the agent, took out.
+fn report_filtered() {
+    let reason = [("reason", "trace_filters")];
+    telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+}
+
+/// Counts what sampling rejected and is not sent, since it is in the statistics.
+fn report_unsampled(is_whole: bool, spans: u64) {
+    let reason = [("reason", "p0_drop")];
+    telemetry::count(
+        Tracers,
+        "trace_chunks_dropped",
+        &reason,
+        u64::from(is_whole),
+    );
+    telemetry::count(Tracers, "spans_dropped", &reason, spans);
 }
 
 /// The chunk after all filters, or nothing.

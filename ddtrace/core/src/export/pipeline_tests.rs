@@ -127,6 +127,32 @@ fn spans_sampled_on_their_own_go_alone_and_carry_the_chunks_tags() {
     });
 }
 
+/// The rules have limits, so they must not be asked again when the chunk is gone through a second time.
+#[test]
+fn rules_for_single_spans_are_asked_once_per_span() {
+    let rules = r#"[{"name":"child","max_per_second":1}]"#;
+    for filters in [
+        Vec::new(),
+        vec![Arc::new(Unchanged) as Arc<dyn TraceFilter>],
+    ] {
+        let recorder = Recorder::with_filters(
+            |config| {
+                config
+                    .sampling_rules(REJECT)
+                    .set("DD_SPAN_SAMPLING_RULES", rules)
+            },
+            filters,
+        );
+        recorder.follow_agent(INFO);
+        trace();
+        trace();
+        let chunks = recorder.take_chunks();
+        let names: Vec<_> = chunks.iter().flatten().map(|span| &*span.name).collect();
+        assert_eq!(names, ["child"]);
+        assert_eq!(chunks[0][0].meta("language"), Some("rust"));
+    }
+}
+
 #[test]
 fn an_error_keeps_a_trace_that_only_chance_rejected() {
     let work = || {

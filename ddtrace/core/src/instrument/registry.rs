@@ -83,6 +83,7 @@
 use std::panic::catch_unwind;
 
 use crate::diagnostics;
+use crate::telemetry::{self, Namespace};
 
 /// A library that this program can be watched through.
 #[derive(Clone, Copy, Debug)]
@@ -185,18 +186,25 @@ pub fn start(is_enabled: impl Fn(&str) -> bool) {
         guarded(product.name, product.start);
     }
     for integration in integrations {
-        if is_enabled(integration.name) {
-            guarded(integration.name, integration.start);
+        if is_enabled(integration.name) && !guarded(integration.name, integration.start) {
+            let tags = [
+                ("integration_name", integration.name),
+                ("error_type", "panic"),
+            ];
+            telemetry::count(Namespace::Tracers, "integration_errors", &tags, 1);
         }
     }
 }
 
-fn guarded(name: &str, start: fn()) {
-    if catch_unwind(start).is_err() {
+/// False if it panicked.
+fn guarded(name: &str, start: fn()) -> bool {
+    let is_started = catch_unwind(start).is_ok();
+    if !is_started {
         diagnostics::error(format_args!(
             "{name} panicked while it was started and is left out"
         ));
     }
+    is_started
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod error;
 mod extraction_table;
 #[cfg(test)]
 mod injection_table;
+mod probability;
 #[cfg(test)]
 mod properties;
 mod span_context;
@@ -49,6 +50,7 @@ pub(crate) use carrier::joined;
 pub use carrier::{Carrier, CarrierMut};
 pub use counts::{StyleCounts, TruncationCounts, style_counts, truncation_counts};
 pub use error::PropagationError;
+pub use probability::ProbabilityUpdate;
 pub use span_context::{Extracted, ExtractedLink, InjectContext, SpanContext};
 pub use style::{Style, StyleName};
 pub use tags::PropagationTags;

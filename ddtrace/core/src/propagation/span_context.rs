@@ -2,9 +2,10 @@
 
 use super::baggage_items::Baggage;
 use super::error::PropagationError;
+use super::probability::ProbabilityUpdate;
 use super::style::Style;
 use super::tags::PropagationTags;
-use crate::sampling::SamplingPriority;
+use crate::sampling::{SamplingPriority, TraceSource};
 use crate::trace::{SpanId, TraceId};
 
 /// A position in a trace as it came in.
@@ -43,8 +44,14 @@ impl SpanContext {
         }
     }
 
+    /// The products that marked the trace, if any did.
+    pub(crate) fn trace_source(&self) -> Option<TraceSource> {
+        let source = TraceSource::parse(self.tags.get(PropagationTags::TRACE_SOURCE)?)?;
+        (!source.is_none()).then_some(source)
+    }
+
     /// The trace id with all its bits, also where 128-bit ids are switched off.
-    pub(super) fn full_trace_id(&self) -> TraceId {
+    pub(crate) fn full_trace_id(&self) -> TraceId {
         full_trace_id(self.trace_id, &self.tags)
     }
 }
@@ -156,6 +163,10 @@ pub struct InjectContext<'a> {
     pub decision_maker: Option<&'a str>,
     /// `_dd.p.ksr` of a decision made in this process; takes the place of an inbound one, so leave it `None` if there is.
     pub keep_rate: Option<&'a str>,
+    /// `_dd.p.ts`, if a product of this process marked the trace; takes the place of an inbound one, whose bits it has too.
+    pub trace_source: Option<&'a str>,
+    /// What a decision made in this process says in `tracestate`.
+    pub probability: ProbabilityUpdate,
     /// Where the trace began.
     pub origin: Option<&'a str>,
     /// The tags that travel. Keys without `_dd.p.` are ignored.
@@ -181,6 +192,8 @@ impl<'a> InjectContext<'a> {
             priority: None,
             decision_maker: None,
             keep_rate: None,
+            trace_source: None,
+            probability: ProbabilityUpdate::Unchanged,
             origin: None,
             tags,
             tracestate: None,
@@ -199,6 +212,8 @@ impl<'a> InjectContext<'a> {
             priority: context.priority,
             decision_maker: None,
             keep_rate: None,
+            trace_source: None,
+            probability: ProbabilityUpdate::Unchanged,
             origin: context.origin.as_deref(),
             tags: &context.tags,
             tracestate: context.tracestate.as_deref(),
@@ -219,6 +234,7 @@ impl<'a> InjectContext<'a> {
     pub(super) fn for_each_tag(&self, mut visit: impl FnMut(&'a str, &'a str)) {
         let mut decision_maker = self.decision_maker;
         let mut keep_rate = self.keep_rate;
+        let mut trace_source = self.trace_source;
         for (key, value) in self.tags.iter() {
             match key {
                 PropagationTags::TRACE_ID_HIGH => {}
@@ -226,6 +242,7 @@ impl<'a> InjectContext<'a> {
                     visit(key, decision_maker.take().unwrap_or(value))
                 }
                 PropagationTags::KEEP_RATE => visit(key, keep_rate.take().unwrap_or(value)),
+                PropagationTags::TRACE_SOURCE => visit(key, trace_source.take().unwrap_or(value)),
                 _ if key.starts_with(super::tags::PREFIX) => visit(key, value),
                 _ => {}
             }
@@ -235,6 +252,9 @@ impl<'a> InjectContext<'a> {
         }
         if let Some(keep_rate) = keep_rate {
             visit(PropagationTags::KEEP_RATE, keep_rate);
+        }
+        if let Some(trace_source) = trace_source {
+            visit(PropagationTags::TRACE_SOURCE, trace_source);
         }
     }
 }

@@ -29,6 +29,8 @@ impl PropagationTags {
     pub const DECISION_MAKER: &'static str = "_dd.p.dm";
     /// The key of the rate that the sampler used.
     pub const KEEP_RATE: &'static str = "_dd.p.ksr";
+    /// The key of the products that a trace is kept for, see [`TraceSource`](crate::sampling::TraceSource).
+    pub const TRACE_SOURCE: &'static str = "_dd.p.ts";
     /// The key of the upper half of a trace id.
     pub const TRACE_ID_HIGH: &'static str = "_dd.p.tid";
 

@@ -9,11 +9,14 @@
 //! | `o` | origin |
 //! | `t.<x>` | `_dd.p.<x>` |
 //!
+//! OpenTelemetry's member, `ot=`, is read and written as well, see [`probability`](super::probability).
+//!
 //! Values write `=` as `~`. Sizes, inward and outward: 32 members and 512 bytes in all, 256 bytes for Datadog's own. Where
 //! something must go, members over 128 bytes go first, then those on the right; `dd` and `ot` (the probability of
 //! OpenTelemetry) stay.
 
 use super::datadog::is_decision_maker;
+use super::probability::{self, Probabilities};
 use super::span_context::InjectContext;
 use super::tags::{PREFIX, PropagationTags};
 use crate::sampling::SamplingPriority;
@@ -32,7 +35,7 @@ const MAX_INBOUND_DATADOG_BYTES: usize = 1024;
 const MAX_LAST_PARENT_ID_BYTES: usize = 64;
 
 const DATADOG: &str = "dd=";
-const OPENTELEMETRY: &str = "ot=";
+const OPENTELEMETRY: &str = probability::PREFIX;
 const USER_ID: &str = "_dd.p.usr.id";
 
 /// The members of an inbound `tracestate`.
@@ -69,10 +72,22 @@ impl<'a> Members<'a> {
             text.push_str(DATADOG);
             text.push_str(member);
         }
-        let is_other = |member: &&str| !member.starts_with(DATADOG);
-        let is_first = text.is_empty();
+        let mut kept = usize::from(!text.is_empty());
+        let probability = self.all().filter_map(|it| it.strip_prefix(OPENTELEMETRY));
+        if let Some(member) = probability.last() {
+            let member = Probabilities::parse(member).member();
+            if !member.is_empty() {
+                if kept > 0 {
+                    text.push(',');
+                }
+                text.push_str(member.as_str());
+                kept += 1;
+            }
+        }
+        let is_other =
+            |member: &&str| !member.starts_with(DATADOG) && !member.starts_with(OPENTELEMETRY);
         let budget = Budget {
-            members: MAX_MEMBERS - usize::from(!is_first),
+            members: MAX_MEMBERS - kept,
             bytes: MAX_BYTES,
             used: text.len(),
         };
@@ -213,32 +228,32 @@ pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<M
     let mut fits = member.is_empty() || header.push(member.as_str());
     let mut rest = MAX_MEMBERS - usize::from(!member.is_empty());
 
-    let others = || {
-        let members = context.tracestate.unwrap_or_default().split(',');
-        members.filter(|member| !member.is_empty() && !member.starts_with(DATADOG))
-    };
-    if let Some(member) = others().find(|member| is_kept_probability(member)) {
-        fits &= (header.is_empty() || header.push(",")) && header.push(member);
+    let members = || context.tracestate.unwrap_or_default().split(',');
+    let inbound = members()
+        .find_map(|member| member.strip_prefix(OPENTELEMETRY))
+        .map(Probabilities::parse)
+        .unwrap_or_default();
+    let probability = inbound.after(context.probability).member();
+    if !probability.is_empty() {
+        fits &= (header.is_empty() || header.push(",")) && header.push(probability.as_str());
         rest -= 1;
     }
+    let others = || {
+        members().filter(|member| {
+            let is_own = member.starts_with(DATADOG) || member.starts_with(OPENTELEMETRY);
+            !member.is_empty() && !is_own
+        })
+    };
     let budget = Budget {
         members: rest,
         bytes: MAX_BYTES,
         used: header.len(),
     };
-    budget.fill(
-        || others().filter(|member| !is_kept_probability(member)),
-        |member| {
-            fits &= (header.is_empty() || header.push(",")) && header.push(member);
-        },
-    );
+    budget.fill(others, |member| {
+        fits &= (header.is_empty() || header.push(",")) && header.push(member);
+    });
     debug_assert!(fits, "the budget is the size of the buffer");
     header
-}
-
-/// OpenTelemetry's member, unless it is too long to be one: it has to fit beside Datadog's.
-fn is_kept_probability(member: &str) -> bool {
-    member.starts_with(OPENTELEMETRY) && member.len() < MAX_BYTES - MAX_DATADOG_BYTES
 }
 
 /// `dd=…`, or nothing. An item that does not fit is left out, a later and shorter one may still fit.
@@ -356,6 +371,18 @@ mod tests {
             ("foo=1,dd=s:1,bar=2,dd=s:2", Some("dd=s:2,foo=1,bar=2")),
             (",,foo=1,", Some("foo=1")),
             ("foo,=1,bar=,baz=1", Some("baz=1")),
+            // C37 to C39, and where the member stands.
+            (
+                "dd=s:1,ot=rv:not-hex;th:not-hex,congo=xyz",
+                Some("dd=s:1,congo=xyz"),
+            ),
+            ("ot=rv:1234567890abcd;th:zz", Some("ot=rv:1234567890abcd")),
+            ("dd=s:1", Some("dd=s:1")),
+            ("a=1,ot=th:0,b=2,dd=s:1", Some("dd=s:1,ot=th:0,a=1,b=2")),
+            (
+                "ot=rv:1234567890abcd,ot=rv:00000000000000",
+                Some("ot=rv:00000000000000"),
+            ),
             ("foo=1,bar=\u{e9}", None),
             ("foo=1,bar=a\tb", None),
             ("", None),
@@ -412,10 +439,13 @@ mod tests {
         );
 
         let header = rebuilt(&format!(
-            "foo=1,ot=rv:1;th:0,big={},small=1",
+            "foo=1,ot=rv:1234567890abcd;th:0,big={},small=1",
             "v".repeat(480)
         ));
-        assert_eq!(header, "dd=p:000000000000000b,ot=rv:1;th:0,foo=1,small=1");
+        assert_eq!(
+            header,
+            "dd=p:000000000000000b,ot=rv:1234567890abcd;th:0,foo=1,small=1"
+        );
         let header = rebuilt(&format!("foo=1,middle={},small=1", "v".repeat(100)));
         assert!(header.ends_with(",small=1"), "{header}");
         let many = vec![format!("m={}", "v".repeat(98)); 5].join(",");

@@ -5,6 +5,11 @@ use crate::stack_text::StackText;
 /// Knuth's multiplicative constant as Datadog uses it.
 const FACTOR: u64 = 1_111_111_111_111_111_111;
 
+/// The hash of an id; small ones are kept.
+pub(super) const fn product(id: u64) -> u64 {
+    id.wrapping_mul(FACTOR)
+}
+
 /// A share of traces, 0 to 1, with the bound that the hash of an id is compared with.
 ///
 /// Services that sample the same trace at the same rate decide alike, whichever tracer they run, because the decision
@@ -50,7 +55,7 @@ impl SampleRate {
 
     /// Whether this rate keeps the trace (or span) whose id has these lower 64 bits. Costs a multiplication.
     pub fn keeps(self, id: u64) -> bool {
-        self.rate > 0.0 && id.wrapping_mul(FACTOR) <= self.bound
+        self.rate > 0.0 && product(id) <= self.bound
     }
 
     /// The rate as `_dd.p.ksr` has it: at most six decimals, halves rounded up, no trailing zeros.

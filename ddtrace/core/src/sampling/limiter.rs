@@ -1,4 +1,4 @@
-//! How many traces a second the rules may keep.
+//! How many traces, or spans, rules may keep in a time.
 //!
 //! A token bucket that is refilled continuously. It is asked on the user's thread, by any of them, so it is two words
 //! that are compared and swapped: nobody waits, and a `fork` cannot leave it locked.
@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-const SECOND: u64 = 1_000_000_000;
+const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets so many through per second, and knows which share that was.
+/// Lets so many through per second or other period, and knows which share that was.
 ///
 /// Time is an argument: nanoseconds since some fixed moment, never going back.
 ///
@@ -25,6 +25,8 @@ const SECOND: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub struct RateLimiter {
     limit: Limit,
+    /// The period, in nanoseconds: how much the bucket holds, and how long a window is.
+    period: u64,
     /// When the bucket will be full again, in nanoseconds; the further in the future, the emptier it is.
     full_at: AtomicU64,
     /// What was asked and allowed in the current window, see [`Window`].
@@ -56,14 +58,22 @@ pub struct Admission {
 impl RateLimiter {
     /// A limiter of `per_second`; negative lets everything through, 0 nothing.
     pub fn new(per_second: i64) -> Self {
-        let limit = match u64::try_from(per_second) {
-            Err(_) => Limit::None,
-            Ok(0) => Limit::Nothing,
-            Ok(limit) if limit > SECOND => Limit::None,
-            Ok(limit) => Limit::Every(SECOND / limit),
+        Self::per(per_second as f64, SECOND)
+    }
+
+    /// A limiter of `count` per `period`; negative lets everything through, 0 nothing. Less than one comes that rarely.
+    pub(super) fn per(count: f64, period: Duration) -> Self {
+        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+        let limit = if count < 0.0 || count > period as f64 || count.is_nan() {
+            Limit::None
+        } else if count == 0.0 {
+            Limit::Nothing
+        } else {
+            Limit::Every((period as f64 / count) as u64)
         };
         Self {
             limit,
+            period,
             full_at: AtomicU64::new(0),
             window: AtomicU64::new(0),
             previous_share: AtomicU64::new(NO_WINDOW),
@@ -84,11 +94,11 @@ impl RateLimiter {
         }
     }
 
-    /// Takes a token if there is one. The bucket holds a second's worth, and begins full.
+    /// Takes a token if there is one. The bucket holds a period's worth, at least one, and begins full.
     fn take_token(&self, now: u64, interval: u64) -> bool {
         let after_taking = |full_at: u64| {
             let full_at = full_at.max(now).saturating_add(interval);
-            (full_at - now <= SECOND).then_some(full_at)
+            (full_at - now <= self.period.max(interval)).then_some(full_at)
         };
         let taken = self
             .full_at
@@ -100,13 +110,14 @@ impl RateLimiter {
     fn count(&self, now: u64, is_allowed: bool) -> f64 {
         // Windows are told apart by milliseconds, which wrap around after 49 days without harm. None begins at 0.
         let now = (now / 1_000_000) as u32;
+        let period = (self.period / 1_000_000) as u32;
         let mut ended = None;
         let mut current = Window::default();
         let _ = self
             .window
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
                 let window = Window::from_bits(bits);
-                let is_over = window.total > 0 && now.wrapping_sub(window.start) >= 1000;
+                let is_over = window.total > 0 && now.wrapping_sub(window.start) >= period;
                 ended = is_over.then(|| window.share());
                 current = if is_over || window.total == 0 {
                     Window::beginning_at(now)
@@ -127,7 +138,7 @@ impl RateLimiter {
     }
 }
 
-/// The counts of one second, as they fit into one word.
+/// The counts of one period, as they fit into one word.
 #[derive(Clone, Copy, Default)]
 struct Window {
     /// When it began, in milliseconds.
@@ -238,6 +249,25 @@ mod tests {
                 .iter()
                 .all(|&(is_allowed, _)| is_allowed)
         );
+    }
+
+    #[test]
+    fn other_periods_and_less_than_one_are_possible() {
+        let minute = RateLimiter::per(1.0, Duration::from_secs(60));
+        let asked = [0, 0, 30_000, 60_000, 60_000].map(|time| minute.admit(millis(time)));
+        assert_eq!(
+            asked.map(|admission| (admission.is_allowed, admission.effective_rate)),
+            [
+                (true, 1.0),
+                (false, 0.5),
+                (false, 1.0 / 3.0),
+                (true, (1.0 / 3.0 + 1.0) / 2.0),
+                (false, (1.0 / 3.0 + 0.5) / 2.0),
+            ]
+        );
+        let half = RateLimiter::per(0.5, SECOND);
+        let asked = [0, 0, 1000, 2000].map(|time| half.admit(millis(time)).is_allowed);
+        assert_eq!(asked, [true, false, false, true]);
     }
 
     #[test]

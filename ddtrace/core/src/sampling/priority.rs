@@ -58,6 +58,8 @@ pub enum SamplingMechanism {
     RemoteRuleCustomer,
     /// A rule set by remote configuration, computed by Datadog.
     RemoteRuleDynamic,
+    /// The guard of AI conversations kept the trace.
+    AiGuard,
 }
 
 impl SamplingMechanism {
@@ -71,6 +73,7 @@ impl SamplingMechanism {
             Self::AppSec => 5,
             Self::RemoteRuleCustomer => 11,
             Self::RemoteRuleDynamic => 12,
+            Self::AiGuard => 13,
         }
     }
 
@@ -84,6 +87,7 @@ impl SamplingMechanism {
             Self::AppSec => "-5",
             Self::RemoteRuleCustomer => "-11",
             Self::RemoteRuleDynamic => "-12",
+            Self::AiGuard => "-13",
         }
     }
 }
@@ -102,6 +106,7 @@ mod tests {
             SamplingMechanism::AppSec,
             SamplingMechanism::RemoteRuleCustomer,
             SamplingMechanism::RemoteRuleDynamic,
+            SamplingMechanism::AiGuard,
         ] {
             assert_eq!(
                 mechanism.decision_maker(),

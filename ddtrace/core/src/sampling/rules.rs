@@ -176,36 +176,7 @@ impl RuleSet {
     /// assert_eq!(errors[0].to_string(), "rule 1: expected a number as `sample_rate`, found nothing");
     /// ```
     pub fn parse(json: &str) -> (Self, Vec<RuleError>) {
-        let list = match serde_json::from_str(json) {
-            Ok(Value::Array(list)) => list,
-            Ok(other) => {
-                let message = format!("expected a list of rules, found {}", kind(Some(&other)));
-                return (Self::default(), vec![RuleError::of_all(message)]);
-            }
-            Err(error) => {
-                let message =
-                    format!("expected a JSON list of rules, found what is no JSON ({error})");
-                return (Self::default(), vec![RuleError::of_all(message)]);
-            }
-        };
-        let mut rules = Vec::new();
-        let mut errors = Vec::new();
-        for (index, value) in list.iter().enumerate() {
-            match parse_rule(value) {
-                Ok(rule) => rules.push(rule),
-                Err(Fault::InRule(message)) => errors.push(RuleError {
-                    rule: Some(index + 1),
-                    message,
-                }),
-                Err(Fault::InAll(message)) => {
-                    let error = RuleError {
-                        rule: Some(index + 1),
-                        message: format!("{message}; no rule is used"),
-                    };
-                    return (Self::default(), vec![error]);
-                }
-            }
-        }
+        let (rules, errors) = parse_list(json, parse_rule);
         (Self::new(rules), errors)
     }
 
@@ -253,9 +224,47 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
-enum Fault {
+/// What is wrong with a rule, and whether the others can be used.
+pub(super) enum Fault {
     InRule(String),
     InAll(String),
+}
+
+/// Reads a JSON list of rules one by one.
+pub(super) fn parse_list<R>(
+    json: &str,
+    parse_rule: impl Fn(&Value) -> Result<R, Fault>,
+) -> (Vec<R>, Vec<RuleError>) {
+    let list = match serde_json::from_str(json) {
+        Ok(Value::Array(list)) => list,
+        Ok(other) => {
+            let message = format!("expected a list of rules, found {}", kind(Some(&other)));
+            return (Vec::new(), vec![RuleError::of_all(message)]);
+        }
+        Err(error) => {
+            let message = format!("expected a JSON list of rules, found what is no JSON ({error})");
+            return (Vec::new(), vec![RuleError::of_all(message)]);
+        }
+    };
+    let mut rules = Vec::new();
+    let mut errors = Vec::new();
+    for (index, value) in list.iter().enumerate() {
+        match parse_rule(value) {
+            Ok(rule) => rules.push(rule),
+            Err(Fault::InRule(message)) => errors.push(RuleError {
+                rule: Some(index + 1),
+                message,
+            }),
+            Err(Fault::InAll(message)) => {
+                let error = RuleError {
+                    rule: Some(index + 1),
+                    message: format!("{message}; no rule is used"),
+                };
+                return (Vec::new(), vec![error]);
+            }
+        }
+    }
+    (rules, errors)
 }
 
 fn parse_rule(value: &Value) -> Result<Rule, Fault> {
@@ -293,7 +302,10 @@ fn parse_rule(value: &Value) -> Result<Rule, Fault> {
     })
 }
 
-fn parse_pattern(fields: &Map<String, Value>, field: &str) -> Result<Option<Glob>, Fault> {
+pub(super) fn parse_pattern(
+    fields: &Map<String, Value>,
+    field: &str,
+) -> Result<Option<Glob>, Fault> {
     match fields.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(pattern)) => Ok(Some(Glob::new(pattern))),
@@ -318,12 +330,12 @@ fn parse_tags(tags: Option<&Value>) -> Result<Vec<(Box<str>, Glob)>, Fault> {
     tags.iter().map(parse_tag).collect()
 }
 
-fn expected(what: &str, field: &str, found: Option<&Value>) -> String {
+pub(super) fn expected(what: &str, field: &str, found: Option<&Value>) -> String {
     format!("expected {what} as `{field}`, found {}", kind(found))
 }
 
 /// Says what a value is without repeating it, for it may be long.
-const fn kind(value: Option<&Value>) -> &'static str {
+pub(super) const fn kind(value: Option<&Value>) -> &'static str {
     match value {
         None => "nothing",
         Some(Value::Null) => "null",

@@ -4,17 +4,20 @@
 //! came with a decision is not decided again, nor is one that a user kept or dropped by hand: for these the sampler is
 //! not asked. The decision is made once, at the first injection or at the end of the segment, with the tags that the local
 //! root has then.
+//!
+//! A *standalone* sampler is for programs that use other products but no tracing (`DD_APM_TRACING_ENABLED=false`): it keeps
+//! one trace a minute, to show that the service is alive, and asks no agent. Whatever a product marks is kept beside that.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::agent_rates::AgentRates;
-use super::hash::RateText;
+use super::hash::{RateText, SampleRate};
 use super::limiter::RateLimiter;
 use super::priority::{SamplingMechanism, SamplingPriority};
+use super::probability::Probability;
 use super::rules::{Rule, RuleSet, SamplingSubject};
 
 /// Decides about traces; shared by all threads.
@@ -39,10 +42,11 @@ use super::rules::{Rule, RuleSet, SamplingSubject};
 /// ```
 #[derive(Debug)]
 pub struct Sampler {
-    /// Replaced as a whole; a decision is made by the rules that it found.
     rules: ArcSwap<RuleSet>,
-    /// What they say about it, for spans that are asked with every tag.
+    /// What is to be known about the rules, beside them for those who ask often.
+    has_rules: AtomicBool,
     needs_tags: AtomicBool,
+    is_standalone: bool,
     limiter: RateLimiter,
     agent_rates: AgentRates,
     /// The beginning of the limiter's time.
@@ -67,6 +71,8 @@ pub struct Decision {
     pub keep_rate: Option<RateText>,
     /// Whether a dropped trace must not even be counted, and nothing of it that comes later either.
     pub discard: bool,
+    /// What is said about a decision by a rate in `tracestate`, unless the trace came with it.
+    pub probability: Option<Probability>,
 }
 
 impl Decision {
@@ -89,6 +95,7 @@ impl Decision {
             agent_rate: None,
             keep_rate: None,
             discard: false,
+            probability: None,
         }
     }
 }
@@ -101,13 +108,36 @@ impl Sampler {
     ///
     /// Without rules the limit means nothing.
     pub fn new(rules: RuleSet, per_second: i64) -> Self {
+        Self::with_limiter(rules, RateLimiter::new(per_second), false)
+    }
+
+    /// A sampler for a program without tracing of its own, which keeps a trace a minute.
+    pub fn standalone(rules: RuleSet) -> Self {
+        let limiter = RateLimiter::per(1.0, Duration::from_secs(60));
+        Self::with_limiter(rules, limiter, true)
+    }
+
+    fn with_limiter(rules: RuleSet, limiter: RateLimiter, is_standalone: bool) -> Self {
         Self {
+            has_rules: AtomicBool::new(!rules.rules().is_empty()),
             needs_tags: AtomicBool::new(rules.needs_tags()),
             rules: ArcSwap::from_pointee(rules),
-            limiter: RateLimiter::new(per_second),
+            is_standalone,
+            limiter,
             agent_rates: AgentRates::new(Self::RAISE_INTERVAL),
             started: Instant::now(),
         }
+    }
+
+    /// Puts other rules in force. Decisions that are being made are made by the earlier ones; the limit goes on.
+    pub fn set_rules(&self, rules: RuleSet) {
+        // Names and tags are kept a little too long rather than not long enough.
+        let (has_rules, needs_tags) = (!rules.rules().is_empty(), rules.needs_tags());
+        self.has_rules.fetch_or(has_rules, Ordering::Relaxed);
+        self.needs_tags.fetch_or(needs_tags, Ordering::Relaxed);
+        self.rules.store(rules.into());
+        self.has_rules.store(has_rules, Ordering::Relaxed);
+        self.needs_tags.store(needs_tags, Ordering::Relaxed);
     }
 
     /// The rates of the agent, for the worker to replace.
@@ -115,13 +145,9 @@ impl Sampler {
         &self.agent_rates
     }
 
-    /// Puts other rules in force. Decisions that are being made are made by the earlier ones; the limit goes on.
-    pub fn set_rules(&self, rules: RuleSet) {
-        // Tags are kept a little too long rather than not long enough.
-        let needs_tags = rules.needs_tags();
-        self.needs_tags.fetch_or(needs_tags, Ordering::Relaxed);
-        self.rules.store(Arc::new(rules));
-        self.needs_tags.store(needs_tags, Ordering::Relaxed);
+    /// Whether it is for a program without tracing of its own.
+    pub const fn is_standalone(&self) -> bool {
+        self.is_standalone
     }
 
     /// Whether any rule looks at the resource or at tags: if not, a decision needs only what a span starts with.
@@ -131,7 +157,7 @@ impl Sampler {
 
     /// Whether there are any rules: if not, only service and environment count.
     pub fn has_rules(&self) -> bool {
-        !self.rules.load().rules().is_empty()
+        self.has_rules.load(Ordering::Relaxed)
     }
 
     /// Decides. Takes no lock and allocates nothing; without rules it is two look-ups and a multiplication (20 to 50 ns).
@@ -140,44 +166,62 @@ impl Sampler {
     }
 
     fn decide_at(&self, subject: &SamplingSubject<'_>, now: impl FnOnce() -> Duration) -> Decision {
-        let rules = self.rules.load();
-        if let Some(rule) = rules.find(subject) {
+        if let Some(rule) = self.rules.load().find(subject) {
             return self.by_rule(rule, subject.trace_id_low, now);
         }
+        if self.is_standalone {
+            return self.to_show_life(now());
+        }
         let Some(rate) = self.agent_rates.rate(subject.service, subject.env) else {
-            return Decision::new(SamplingPriority::AUTO_KEEP, SamplingMechanism::Default);
+            return Decision {
+                probability: Probability::new(SampleRate::ALL, subject.trace_id_low, true),
+                ..Decision::new(SamplingPriority::AUTO_KEEP, SamplingMechanism::Default)
+            };
         };
         let is_kept = rate.keeps(subject.trace_id_low);
-        let priority = if is_kept {
-            SamplingPriority::AUTO_KEEP
-        } else {
-            SamplingPriority::AUTO_REJECT
-        };
         Decision {
             agent_rate: Some(rate.get()),
             keep_rate: Some(rate.text()),
-            ..Decision::new(priority, SamplingMechanism::AgentRate)
+            probability: Probability::new(rate, subject.trace_id_low, is_kept),
+            ..Decision::new(automatic(is_kept), SamplingMechanism::AgentRate)
         }
     }
 
     fn by_rule(&self, rule: &Rule, trace_id_low: u64, now: impl FnOnce() -> Duration) -> Decision {
-        let admission = rule
-            .sample_rate
-            .keeps(trace_id_low)
-            .then(|| self.limiter.admit(now()));
+        let by_rate = rule.sample_rate.keeps(trace_id_low);
+        let admission = by_rate.then(|| self.limiter.admit(now()));
         let is_kept = admission.is_some_and(|admission| admission.is_allowed);
         let priority = if is_kept {
             SamplingPriority::USER_KEEP
         } else {
             SamplingPriority::USER_REJECT
         };
+        let probability = Probability::new(rule.sample_rate, trace_id_low, is_kept);
         Decision {
             rule_rate: Some(rule.sample_rate.get()),
             limit_rate: admission.map(|admission| admission.effective_rate),
             keep_rate: Some(rule.sample_rate.text()),
             discard: rule.discard && !is_kept,
+            // What the limiter took was not the rate's decision.
+            probability: probability.filter(|_| by_rate == is_kept),
             ..Decision::new(priority, rule.provenance.mechanism())
         }
+    }
+
+    fn to_show_life(&self, now: Duration) -> Decision {
+        let admission = self.limiter.admit(now);
+        Decision {
+            limit_rate: Some(admission.effective_rate),
+            ..Decision::new(automatic(admission.is_allowed), SamplingMechanism::AppSec)
+        }
+    }
+}
+
+const fn automatic(is_kept: bool) -> SamplingPriority {
+    if is_kept {
+        SamplingPriority::AUTO_KEEP
+    } else {
+        SamplingPriority::AUTO_REJECT
     }
 }
 
@@ -318,6 +362,74 @@ mod tests {
         );
     }
 
+    /// Row C27, as far as the sampler goes.
+    #[test]
+    fn a_standalone_sampler_shows_life_once_a_minute() {
+        let sampler = Sampler::standalone(RuleSet::default());
+        sampler
+            .agent_rates()
+            .update([("service:,env:", 0.0)], Instant::now());
+        let decide = |seconds| {
+            let now = || Duration::from_secs(seconds);
+            let decision = sampler.decide_at(&subject("a"), now);
+            assert_eq!(decision.probability, None);
+            shown(decision)
+        };
+        assert_eq!(
+            [0, 0, 59, 60].map(decide),
+            [
+                "prio 1; dm -5; limit_psr 1",
+                "prio 0; dm -5; limit_psr 0.5",
+                "prio 0; dm -5; limit_psr 0.3333333333333333",
+                "prio 1; dm -5; limit_psr 0.6666666666666666",
+            ],
+            "C27"
+        );
+    }
+
+    #[test]
+    fn only_a_rate_has_a_probability() {
+        let probability = |sampler: Sampler| {
+            sampler
+                .decide_at(&subject("a"), || Duration::ZERO)
+                .probability
+        };
+        assert!(probability(sampler("[]", 1)).is_some());
+        assert!(probability(sampler(r#"[{"sample_rate":0.5}]"#, 1)).is_some());
+        assert_eq!(probability(sampler(r#"[{"sample_rate":0.5}]"#, 0)), None);
+        assert_eq!(probability(sampler(r#"[{"sample_rate":0}]"#, 1)), None);
+        assert_eq!(Decision::manual(true).probability, None);
+    }
+
+    #[test]
+    fn rules_can_be_replaced() {
+        let sampler = sampler("[]", 100);
+        assert!(!sampler.has_rules());
+        for (rules, expected, needs_tags) in [
+            (
+                r#"[{"sample_rate":0,"service":"a"}]"#,
+                "prio -1; dm -3; rule_psr 0; ksr 0",
+                false,
+            ),
+            (
+                r#"[{"sample_rate":0,"tags":{"t":"*"}}]"#,
+                "prio 1; dm -0",
+                true,
+            ),
+            (
+                r#"[{"sample_rate":0,"resource":"r","provenance":"customer"}]"#,
+                "prio -1; dm -11; rule_psr 0; ksr 0",
+                true,
+            ),
+            ("[]", "prio 1; dm -0", false),
+        ] {
+            sampler.set_rules(RuleSet::parse(rules).0);
+            assert_eq!(shown(sampler.decide(&subject("a"))), expected, "{rules}");
+            assert_eq!(sampler.needs_tags(), needs_tags, "{rules}");
+            assert_eq!(sampler.has_rules(), rules != "[]", "{rules}");
+        }
+    }
+
     /// Row C22: the sampler is not asked, and its rule leaves no trace.
     #[test]
     fn a_manual_decision_has_no_rates() {
@@ -340,28 +452,6 @@ mod tests {
                 "prio -1; dm -3; rule_psr 1; limit_psr 0.3333333333333333; ksr 1",
             ]
         );
-    }
-
-    #[test]
-    fn rules_can_be_replaced() {
-        let sampler = sampler("[]", 100);
-        for (rules, expected, needs_tags) in [
-            (
-                r#"[{"sample_rate":0,"service":"a"}]"#,
-                "prio -1; dm -3; rule_psr 0; ksr 0",
-                false,
-            ),
-            (
-                r#"[{"sample_rate":0,"tags":{"t":"*"}}]"#,
-                "prio 1; dm -0",
-                true,
-            ),
-            ("[]", "prio 1; dm -0", false),
-        ] {
-            sampler.set_rules(RuleSet::parse(rules).0);
-            assert_eq!(shown(sampler.decide(&subject("a"))), expected, "{rules}");
-            assert_eq!(sampler.needs_tags(), needs_tags, "{rules}");
-        }
     }
 
     /// Row C33, as far as the sampler goes.

@@ -13,7 +13,8 @@ use super::segment::Segment;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
-    Baggage, Carrier, CarrierMut, Extracted, InjectContext, PropagationError, PropagationTags,
+    Baggage, Carrier, CarrierMut, Extracted, InjectContext, ProbabilityUpdate, PropagationError,
+    PropagationTags, Propagator,
 };
 use crate::sampling::SamplingPriority;
 
@@ -63,7 +64,8 @@ pub fn inject(carrier: &mut dyn CarrierMut) {
     match place {
         Some(Ok((segment, id, is_context, baggage))) => {
             let is_remote = is_context && segment.root_id() == 0;
-            inject_place(&segment, id, is_remote, &baggage, carrier);
+            let propagator = &segment.tracer.propagator;
+            inject_place(&segment, id, is_remote, &baggage, propagator, carrier);
         }
         Some(Err(baggage)) => inject_baggage(&baggage, carrier),
         None => {}
@@ -72,13 +74,43 @@ pub fn inject(carrier: &mut dyn CarrierMut) {
 
 /// Writes a carried context and its baggage into a request or message.
 pub fn inject_context(context: &Context, carrier: &mut dyn CarrierMut) {
-    let baggage = context.baggage();
     match context.place() {
-        Some(place) => {
-            let is_remote = place.segment.root_id() == 0;
-            inject_place(&place.segment, place.span, is_remote, &baggage, carrier);
-        }
-        None => inject_baggage(&baggage, carrier),
+        Some(place) => inject_context_with(context, &place.segment.tracer.propagator, carrier),
+        None => inject_baggage(&context.baggage(), carrier),
+    }
+}
+
+/// Writes a carried context in the styles of a propagator of the caller's, whatever is configured.
+pub fn inject_context_with(
+    context: &Context,
+    propagator: &Propagator,
+    carrier: &mut dyn CarrierMut,
+) {
+    if let Some(place) = context.place() {
+        let is_remote = place.segment.root_id() == 0;
+        let baggage = context.baggage();
+        inject_place(
+            &place.segment,
+            place.span,
+            is_remote,
+            &baggage,
+            propagator,
+            carrier,
+        );
+    }
+}
+
+/// Passes on what came in, without a span of this process in between. Writes nothing without a tracer.
+pub fn inject_extracted(extracted: &Extracted, carrier: &mut dyn CarrierMut) {
+    let Some(context) = &extracted.context else {
+        return inject_baggage(&extracted.baggage, carrier);
+    };
+    if let Some(tracer) = local::with_current(|local| local.tracer().map(Arc::clone)).flatten() {
+        let context = InjectContext {
+            baggage: Some(&extracted.baggage),
+            ..InjectContext::remote(context)
+        };
+        tracer.propagator.inject(&context, carrier);
     }
 }
 
@@ -103,9 +135,9 @@ fn inject_place(
     id: u64,
     is_remote: bool,
     baggage: &Baggage,
+    propagator: &Propagator,
     carrier: &mut dyn CarrierMut,
 ) {
-    let tracer = &segment.tracer;
     let priority = if is_remote {
         segment.priority()
     } else {
@@ -124,19 +156,37 @@ fn inject_place(
     let keep_rate = decision
         .and_then(|own| own.keep_rate.as_ref())
         .filter(|_| !inherits(PropagationTags::KEEP_RATE));
+    let probability = match (decision, sampling.manual) {
+        (None, None) => ProbabilityUpdate::Unchanged,
+        (Some(decision), None) => match decision.probability {
+            Some(probability) => ProbabilityUpdate::Decided(probability),
+            None => ProbabilityUpdate::Overruled(None),
+        },
+        (_, Some(_)) => ProbabilityUpdate::Overruled(sampling.randomness),
+    };
+    let source = segment.own_source(&sampling).map(|own| own.to_string());
+    let is_marked = source.is_some() || remote.is_some_and(|it| it.trace_source().is_some());
+    // A program without tracing of its own passes on only what another product needs.
+    let trace_id = if is_marked || !segment.tracer.sampler.is_standalone() {
+        segment.trace_id
+    } else {
+        TraceId::default()
+    };
     let context = InjectContext {
         priority,
         decision_maker: by_hand.or(own),
         keep_rate: keep_rate.map(|rate| rate.as_str()),
+        trace_source: source.as_deref(),
+        probability,
         origin: remote.and_then(|remote| remote.origin.as_deref()),
         tracestate: remote.and_then(|remote| remote.tracestate.as_deref()),
         is_remote,
         last_parent_id: remote.and_then(|remote| remote.last_parent_id.as_deref()),
         propagation_error: remote.and_then(|remote| remote.propagation_error.as_ref()),
         baggage: Some(baggage),
-        ..InjectContext::new(segment.trace_id, SpanId::new(id), tags)
+        ..InjectContext::new(trace_id, SpanId::new(id), tags)
     };
-    if let Some(error) = tracer.propagator.inject(&context, carrier) {
+    if let Some(error) = propagator.inject(&context, carrier) {
         note_error(segment, &error);
     }
 }
@@ -171,7 +221,9 @@ pub(crate) fn traceparent(context: &Context) -> Option<String> {
     Some(format!("00-{trace_id}-{span_id:016x}-{sampled:02x}"))
 }
 
-/// The configuration of the tracer that the calling thread works for.
-pub(crate) fn current_config() -> Option<Arc<Config>> {
+/// The configuration that is in force for the calling thread, remote values included; none before `init()`.
+///
+/// Remote configuration replaces it as a whole: ask again instead of keeping it.
+pub fn current_config() -> Option<Arc<Config>> {
     local::with_current(|local| local.tracer().map(|tracer| tracer.config())).flatten()
 }

@@ -15,10 +15,11 @@
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
 //! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `guard`, `span` ·
-//! `future`, `border`.
+//! `future`, `border`, `builder`.
 
 mod baggage;
 mod border;
+mod builder;
 pub(crate) mod clock;
 mod context;
 mod failure;
@@ -39,8 +40,12 @@ mod visits;
 pub(crate) mod write;
 
 pub use baggage::baggage;
-pub use border::{active_ids, extract, extract_for, inject, inject_context};
-pub(crate) use border::{current_config, traceparent};
+pub(crate) use border::traceparent;
+pub use border::{
+    active_ids, current_config, extract, extract_for, inject, inject_context, inject_context_with,
+    inject_extracted,
+};
+pub use builder::SpanBuilder;
 pub use context::{Attached, Context};
 #[doc(hidden)]
 pub use failure::Failure;

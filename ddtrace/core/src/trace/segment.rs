@@ -19,7 +19,7 @@ use super::tags::Tags;
 use super::tracer::TracerCore;
 use super::visits::{Closed, Visits};
 use crate::propagation::{Baggage, SpanContext};
-use crate::sampling::{Decision, SamplingMechanism, SamplingPriority};
+use crate::sampling::{Decision, SamplingMechanism, SamplingPriority, TraceSource};
 
 /// No decision yet; not a priority that [`SamplingPriority`] would be sent as.
 const UNDECIDED: i32 = i32::MIN;
@@ -55,6 +55,10 @@ pub(crate) struct Sampling {
     pub(crate) decision: Option<Decision>,
     /// Kept or dropped by hand, or by a product.
     pub(crate) manual: Option<SamplingMechanism>,
+    /// The randomness that a decision by a rate had, where a later one by hand took its place.
+    pub(crate) randomness: Option<u64>,
+    /// The products of this process that marked the trace.
+    pub(crate) source: TraceSource,
 }
 
 /// A tag that was set through a reference to a span which was not at hand.
@@ -128,13 +132,21 @@ impl Segment {
         let sampling = lock_mut(&mut self.sampling);
         sampling.decision = None;
         sampling.manual = None;
+        sampling.randomness = None;
+        sampling.source = TraceSource::NONE;
         *lock_mut(&mut self.root) = None;
         lock_mut(&mut self.late).clear();
         *self.own_baggage.get_mut() = false;
     }
 
     /// Continues a trace that began elsewhere, with the decision that was made there.
-    pub(crate) fn continue_from(&mut self, remote: Box<SpanContext>) {
+    ///
+    /// A program without tracing of its own believes only in what another product's mark came with.
+    pub(crate) fn continue_from(&mut self, mut remote: Box<SpanContext>) {
+        if self.tracer.sampler.is_standalone() {
+            let is_marked = remote.trace_source().is_some();
+            remote.priority = is_marked.then_some(SamplingPriority::USER_KEEP);
+        }
         if let Some(priority) = remote.priority {
             *self.priority.get_mut() = priority.get();
         }
@@ -209,9 +221,26 @@ impl Segment {
     /// Keeps or drops the trace by hand; what rules and rates said is forgotten.
     pub(crate) fn decide_by_hand(&self, priority: SamplingPriority, mechanism: SamplingMechanism) {
         let mut sampling = lock(&self.sampling);
-        sampling.decision = None;
+        if let Some(probability) = sampling.decision.take().and_then(|it| it.probability) {
+            sampling.randomness = Some(probability.randomness());
+        }
         sampling.manual = Some(mechanism);
         self.priority.store(priority.get(), Ordering::Release);
+    }
+
+    /// Marks the trace as one that a product needs.
+    pub(crate) fn mark(&self, source: TraceSource) {
+        let mut sampling = lock(&self.sampling);
+        sampling.source = sampling.source | source;
+    }
+
+    /// The products that marked the trace, here or where it came from; nothing if none of this process did.
+    pub(crate) fn own_source(&self, sampling: &Sampling) -> Option<TraceSource> {
+        let inbound = self
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.trace_source());
+        (!sampling.source.is_none()).then(|| sampling.source | inbound.unwrap_or_default())
     }
 
     /// How the priority came about.

@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::SpanContextId;
-use crate::propagation::{Baggage, ExtractedLink};
+use crate::propagation::{Baggage, ExtractedLink, SpanContext};
+use crate::sampling::SamplingPriority;
 
 /// The value of one tag, borrowed from the caller for the time of the call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,6 +165,22 @@ impl SpanLink {
     pub fn with_tracestate(mut self, tracestate: impl Into<Box<str>>) -> Self {
         self.tracestate = Some(tracestate.into());
         self
+    }
+}
+
+/// A link to a span of another service, with what its headers said of the trace.
+impl From<&SpanContext> for SpanLink {
+    fn from(context: &SpanContext) -> Self {
+        let flags = u32::from(context.priority.is_some_and(SamplingPriority::is_kept));
+        Self {
+            target: SpanContextId {
+                trace_id: context.full_trace_id(),
+                span_id: context.span_id.unwrap_or_default(),
+            },
+            tracestate: context.tracestate.clone(),
+            flags: Some(flags),
+            attributes: Vec::new(),
+        }
     }
 }
 

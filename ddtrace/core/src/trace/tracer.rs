@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::export::TraceFilter;
 use crate::export::stats::Stats;
 use crate::propagation::{Propagator, Style, StyleName};
-use crate::sampling::{RuleSet, Sampler};
+use crate::sampling::{RuleSet, Sampler, SpanRules};
 
 /// Rises whenever threads must look again at which tracer they work for: a tracer was installed, removed, or the process
 /// was forked. 0 is never current, so that a thread which never looked does.
@@ -80,6 +80,8 @@ pub(crate) struct TracerCore {
     /// In force at the moment; remote configuration replaces it as a whole.
     config: ArcSwap<Config>,
     pub(crate) sampler: Sampler,
+    /// What is kept of traces that are dropped.
+    pub(crate) span_rules: SpanRules,
     pub(crate) propagator: Propagator,
     /// Finished spans of a visit at which they are handed over although others are open.
     pub(crate) partial_flush_limit: usize,
@@ -124,8 +126,14 @@ impl TracerCore {
         } else {
             usize::MAX
         };
+        let sampler = if config.apm_tracing_enabled {
+            Sampler::new(rules(&config), config.rate_limit)
+        } else {
+            Sampler::standalone(rules(&config))
+        };
         Self {
-            sampler: Sampler::new(rules(&config), config.rate_limit),
+            sampler,
+            span_rules: span_rules(&config),
             propagator: propagator(&config),
             partial_flush_limit: limit.max(1),
             enabled: AtomicBool::new(config.trace_enabled),
@@ -236,6 +244,16 @@ fn rules(config: &Config) -> RuleSet {
     let (rules, errors) = RuleSet::parse(&config.sampling_rules);
     for error in errors {
         crate::diagnostics::error(format_args!("DD_TRACE_SAMPLING_RULES: {error}"));
+    }
+    rules
+}
+
+/// The rules for single spans that the settings ask for, with a line in the log about each that is wrong.
+fn span_rules(config: &Config) -> SpanRules {
+    let json = config.span_sampling_rules.as_deref().unwrap_or("[]");
+    let (rules, errors) = SpanRules::parse(json);
+    for error in errors {
+        crate::diagnostics::error(format_args!("DD_SPAN_SAMPLING_RULES: {error}"));
     }
     rules
 }

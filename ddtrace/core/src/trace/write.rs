@@ -12,7 +12,7 @@ use super::open::{Open, flags};
 use super::segment::{Buffer, Segment};
 use super::service::{self, ServiceId};
 use super::tags::{SpanEvent, SpanLink, Tag, TagValue, Tags, Value};
-use crate::sampling::{SamplingMechanism, SamplingPriority};
+use crate::sampling::{SamplingMechanism, SamplingPriority, TraceSource};
 
 /// A span at hand for writing.
 pub(crate) struct Pen<'a> {
@@ -159,6 +159,16 @@ impl<'a> Pen<'a> {
     pub(crate) fn keep_by_hand(&mut self, priority: SamplingPriority) {
         self.segment
             .decide_by_hand(priority, SamplingMechanism::Manual);
+    }
+
+    pub(crate) fn mark_trace(&mut self, source: TraceSource) {
+        self.segment.mark(source);
+    }
+
+    pub(crate) fn keep_for(&mut self, source: TraceSource) {
+        self.segment.mark(source);
+        self.segment
+            .decide_by_hand(SamplingPriority::USER_KEEP, source.mechanism());
     }
 
     pub(crate) fn mark_cancelled(&mut self) {
@@ -425,6 +435,18 @@ macro_rules! writing_methods {
         /// Drops the whole trace, whatever rules and rates say.
         pub fn manual_drop($self: $receiver) {
             $self.pen(|pen| pen.keep_by_hand($crate::sampling::SamplingPriority::USER_REJECT));
+        }
+
+        /// Keeps the whole trace for a product and marks it as that product's, here and in the services that it goes on to.
+        ///
+        /// For products, which keep what the user's rules would drop, also where nothing else is traced.
+        pub fn keep_for($self: $receiver, product: $crate::sampling::TraceSource) {
+            $self.pen(|pen| pen.keep_for(product));
+        }
+
+        /// Marks the trace as one that a product is part of, without keeping it.
+        pub fn mark_trace($self: $receiver, product: $crate::sampling::TraceSource) {
+            $self.pen(|pen| pen.mark_trace(product));
         }
 
         /// Marks the span as one whose work was given up before it was done.

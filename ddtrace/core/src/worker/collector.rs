@@ -22,6 +22,7 @@ use crate::export::agent::{AgentInfo, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
 use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
 use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// How often queues are looked at while something happens. Emptied buffers come back that often.
@@ -132,23 +133,20 @@ async fn stop(collector: Collector, tasks: Tasks, mut deadline: Deadline) {
         })
         .await
     };
-    let tasks = tasks.stop();
-    deadline
-        .limit(async {
-            let mut tasks = pin!(tasks);
-            let (mut traces_left, mut tasks_left) = (is_late, true);
-            poll_fn(|context| {
-                traces_left = traces_left && traces.as_mut().poll(context).is_pending();
-                tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
-                if traces_left || tasks_left {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-            .await;
-        })
-        .await;
+    // The traces keep to the deadline by themselves: cut off here, what they still hold would not be counted.
+    let tasks = deadline.limit(tasks.stop());
+    let mut tasks = pin!(tasks);
+    let (mut traces_left, mut tasks_left) = (is_late, true);
+    poll_fn(|context| {
+        traces_left = traces_left && traces.as_mut().poll(context).is_pending();
+        tasks_left = tasks_left && tasks.as_mut().poll(context).is_pending();
+        if traces_left || tasks_left {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
 }
 
 async fn next_event(
@@ -290,12 +288,24 @@ impl Collector {
     fn count(&mut self, round: Round) {
         let Round {
             chunks,
+            spans,
             dropped_chunks,
             dropped_spans,
+            unsampled_chunks,
+            unsampled_spans,
             ..
         } = round;
+        counts::unsampled(unsampled_chunks, unsampled_spans);
         counters::add(Counter::WriterAcceptedTraces, chunks);
         counters::add(Counter::DroppedFullTraces, dropped_chunks);
+        let (enqueued, reason) = (
+            "trace_chunks_enqueued_for_serialization",
+            [("reason", "overfull_buffer")],
+        );
+        telemetry::count(Tracers, enqueued, &[], chunks);
+        telemetry::count(Tracers, "spans_enqueued_for_serialization", &[], spans);
+        telemetry::count(Tracers, "trace_chunks_dropped", &reason, dropped_chunks);
+        telemetry::count(Tracers, "spans_dropped", &reason, dropped_spans);
         let mut dropped = dropped_chunks;
         counts::dropped(dropped_chunks, dropped_spans);
         if dropped_chunks > 0 {
@@ -412,6 +422,9 @@ impl Sink for AgentTarget {
             counters::add(Counter::DroppedTooBigTraces, 1);
             counters::add(Counter::DroppedTooBigBytes, size as u64);
             counts::dropped(1, self.in_chunk);
+            let reason = [("reason", "serialization_error")];
+            telemetry::count(Tracers, "trace_chunks_dropped", &reason, 1);
+            telemetry::count(Tracers, "spans_dropped", &reason, self.in_chunk);
             return;
         }
         counters::add(Counter::BufferAcceptedTraces, 1);

@@ -21,10 +21,16 @@ pub struct Counts {
     pub dropped_traces: u64,
     /// Their spans.
     pub dropped_spans: u64,
+    /// Traces that sampling rejected and that were therefore counted in statistics instead of sent, see
+    /// `DD_TRACE_STATS_COMPUTATION_ENABLED`.
+    pub unsampled_traces: u64,
+    /// Their spans, and those of traces of which only single spans were sent.
+    pub unsampled_spans: u64,
 }
 
 static SENT: Pair = Pair::new();
 static DROPPED: Pair = Pair::new();
+static UNSAMPLED: Pair = Pair::new();
 
 struct Pair {
     traces: AtomicU64,
@@ -46,7 +52,7 @@ impl Pair {
 }
 
 /// What became of the spans that finished in this process so far. After [`flush`](super::flush) or a shutdown nothing is on
-/// its way, and what was finished before is either sent or dropped.
+/// its way, and what was finished before is either sent, dropped, or rejected by sampling and counted.
 ///
 /// ```
 /// let counts = ddtrace_core::worker::counts();
@@ -58,6 +64,8 @@ pub fn counts() -> Counts {
         sent_spans: SENT.spans.load(Ordering::Relaxed),
         dropped_traces: DROPPED.traces.load(Ordering::Relaxed),
         dropped_spans: DROPPED.spans.load(Ordering::Relaxed),
+        unsampled_traces: UNSAMPLED.traces.load(Ordering::Relaxed),
+        unsampled_spans: UNSAMPLED.spans.load(Ordering::Relaxed),
     }
 }
 
@@ -69,9 +77,13 @@ pub(super) fn dropped(traces: u64, spans: u64) {
     DROPPED.add(traces, spans);
 }
 
+pub(super) fn unsampled(traces: u64, spans: u64) {
+    UNSAMPLED.add(traces, spans);
+}
+
 /// Begins anew, in a forked child.
 pub(super) fn reset() {
-    for pair in [&SENT, &DROPPED] {
+    for pair in [&SENT, &DROPPED, &UNSAMPLED] {
         pair.traces.store(0, Ordering::Relaxed);
         pair.spans.store(0, Ordering::Relaxed);
     }

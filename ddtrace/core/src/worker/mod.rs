@@ -62,6 +62,7 @@ enum Command {
 
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
+    crate::telemetry::TASK,
     stats::TASK,
     crate::remote_config::TASK,
     Task::new("runtime metrics", crate::runtime_metrics::start),
@@ -195,6 +196,7 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         Box::new(move || waker.notify_one()),
     );
     let tracer = Arc::new(core);
+    crate::telemetry::prepare(&options.config, &tracer.runtime_id, tracer.forks);
     let (commands, received) = unbounded_channel();
     let (deadline_setter, deadline) = crate::export::agent::deadline();
     let running = Arc::new(Running {

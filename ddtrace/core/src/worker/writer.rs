@@ -18,6 +18,7 @@ use crate::export::agent::{
 };
 use crate::export::{Format, Payload};
 use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
 
 /// The collector's side: a queue that is bounded in bytes.
@@ -93,6 +94,14 @@ impl Writer {
                 .fetch_add(payload.chunks as u64, Ordering::Relaxed);
             counts::dropped(payload.chunks as u64, payload.spans as u64);
             counters::add(Counter::DroppedFullTraces, payload.chunks as u64);
+            let reason = [("reason", "overfull_buffer")];
+            telemetry::count(
+                Tracers,
+                "trace_chunks_dropped",
+                &reason,
+                payload.chunks as u64,
+            );
+            telemetry::count(Tracers, "spans_dropped", &reason, payload.spans as u64);
             counters::add(Counter::DroppedFullBytes, size as u64);
             let (chunks, limit) = (payload.chunks, self.limit);
             diagnostics::error(format_args!(

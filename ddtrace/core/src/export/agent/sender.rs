@@ -15,6 +15,7 @@ use super::retry::RetryPolicy;
 use crate::config::ApiVersion;
 use crate::diagnostics;
 use crate::health_metrics::counters::{self, Counter};
+use crate::telemetry::{self, Namespace::Tracers};
 
 const TRACE_COUNT: HeaderName = HeaderName::from_static("x-datadog-trace-count");
 const COMPUTED_TOP_LEVEL: HeaderName = HeaderName::from_static("datadog-client-computed-top-level");
@@ -139,6 +140,7 @@ impl TraceSender {
             Outcome::Accepted(_) => (Counter::HttpSentTraces, Counter::HttpSentBytes),
             _ => (Counter::HttpDroppedTraces, Counter::HttpDroppedBytes),
         };
+        report(&outcome, payload);
         counters::add(traces, payload.chunks as u64);
         counters::add(bytes, payload.body.len() as u64);
         let (chunks, url) = (payload.chunks, self.client.url());
@@ -184,6 +186,7 @@ impl TraceSender {
         if sent.is_err() {
             counters::add(Counter::HttpErrors, 1);
         }
+        report_try(&sent);
         let response = sent.map_err(SendFailure::NoAnswer)?;
         counters::answered(response.status.as_u16());
         match response.status {
@@ -243,5 +246,38 @@ impl TraceSender {
             rates,
             info_changed,
         }
+    }
+}
+
+/// Counts what became of a payload, for telemetry.
+fn report(outcome: &Outcome, payload: &TracePayload) {
+    let chunks = payload.chunks as u64;
+    match outcome {
+        Outcome::Accepted(_) => telemetry::count(Tracers, "trace_chunks_sent", &[], chunks),
+        _ => {
+            let reason = [("reason", "send_failure")];
+            telemetry::count(Tracers, "trace_chunks_dropped", &reason, chunks);
+        }
+    }
+    let bytes = payload.body.len() as f64;
+    telemetry::distribution(Tracers, "trace_api.bytes", &[], bytes);
+}
+
+/// Counts a request and its answer, for telemetry.
+fn report_try(sent: &Result<Response, SendError>) {
+    let count = |name, tag: &[(&'static str, &str)]| telemetry::count(Tracers, name, tag, 1);
+    count("trace_api.requests", &[]);
+    match sent {
+        Ok(response) => {
+            count(
+                "trace_api.responses",
+                &[("status_code", response.status.as_str())],
+            );
+            if !response.status.is_success() {
+                count("trace_api.errors", &[("type", "status_code")]);
+            }
+        }
+        Err(SendError::Timeout { .. }) => count("trace_api.errors", &[("type", "timeout")]),
+        Err(_) => count("trace_api.errors", &[("type", "network")]),
     }
 }

@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 mod baggage;
 mod border;
 mod detached;
+mod sampling;
 mod sync;
 
 use super::*;
