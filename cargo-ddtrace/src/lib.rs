@@ -19,6 +19,7 @@
 //!                  │          └────▶ api ─▶ search ─▶ store
 //!                  ├▶ viewer                           ▲
 //!                  └▶ forward            intake ───────┘
+//!                                  intake, api ─▶ rc
 //! ```
 
 pub mod agent;
@@ -26,9 +27,11 @@ pub mod api;
 pub mod cli;
 pub mod forward;
 pub mod intake;
+pub mod rc;
 pub mod run;
 pub mod search;
 pub mod security;
 pub mod store;
+pub mod test;
 pub mod validate;
 pub mod viewer;

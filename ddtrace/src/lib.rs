@@ -32,10 +32,12 @@
 //! |---|---|---|
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
+//! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
 //! # What it costs
 //!
@@ -59,13 +61,17 @@ pub use ddtrace_core::trace::{
     current_config, current_root_span, current_span, extract, inject, inject_context,
     inject_context_with, inject_extracted, instrument,
 };
-pub use ddtrace_core::worker::{Builder, Counts, Guard, counts, flush, flush_within};
+pub use ddtrace_core::worker::{
+    Builder, Counts, Guard, agent_known_within, counts, flush, flush_within,
+};
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
+#[cfg(feature = "log")]
+pub use ddtrace_log as log;
 #[cfg(feature = "opentelemetry")]
 pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "reqwest")]
@@ -74,9 +80,12 @@ pub use ddtrace_reqwest as reqwest;
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tracing")]
+pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, dogstatsd, events, instrument as registry, propagation, runtime_metrics, sampling,
+    config, dogstatsd, events, instrument as registry, propagation, remote_config, runtime_metrics,
+    sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.

@@ -8,9 +8,11 @@ use std::net::IpAddr;
 
 use ddtrace_core::http::{ClientIp, QueryTagging, hostname, sanitize_url};
 use ddtrace_core::propagation::{
-    Carrier, CarrierMut, InjectContext, Propagator, SpanContext, Style,
+    Carrier, CarrierMut, InjectContext, ProbabilityUpdate, PropagationTags, Propagator,
+    SpanContext, Style,
 };
-use ddtrace_core::sampling::{RuleSet, Sampler, SamplingSubject, TagLookup, TagValue};
+use ddtrace_core::sampling::{RuleSet, Sampler, SamplingSubject, SpanRules, TagLookup, TagValue};
+use ddtrace_core::trace::{SpanId, TraceId};
 
 /// Headers as lines, any bytes in the values, any number of lines per name.
 #[derive(Default)]
@@ -124,6 +126,108 @@ pub fn tracecontext_headers(data: &[u8]) {
             .as_ref()
             .expect("a link is to a second trace");
         assert_ne!(link.trace_id, context.trace_id);
+    }
+}
+
+/// `b3` and `x-b3-*`: what is passed on is the same in either style.
+pub fn b3_headers(data: &[u8]) {
+    for style in [Style::B3, Style::B3Multi] {
+        let propagator = Propagator::new(&[style], &[style]);
+        let Some(context) = propagator.extract(&Headers::parse(data)).context else {
+            continue;
+        };
+        assert!(context.tags.is_empty() && context.origin.is_none());
+        let mut outbound = Headers::default();
+        let error = propagator.inject(&InjectContext::remote(&context), &mut outbound);
+        assert_eq!(error, None);
+        if context.span_id.is_some() {
+            assert_eq!(propagator.extract(&outbound).context, Some(context));
+        } else {
+            // There is no word for it.
+            assert!(outbound.0.is_empty());
+        }
+    }
+}
+
+/// `baggage` and its older form: bounded, and what is passed on is the same.
+pub fn baggage_headers(data: &[u8]) {
+    let headers = Headers::parse(data);
+    let propagator = Propagator::default().with_old_baggage(true);
+    let baggage = propagator.extract(&headers).baggage;
+    assert!(baggage.len() <= 64);
+    let tags = PropagationTags::default();
+    let mut context = InjectContext::new(TraceId::default(), SpanId::default(), &tags);
+    context.baggage = Some(&baggage);
+    let mut outbound = Headers::default();
+    assert_eq!(propagator.inject(&context, &mut outbound), None);
+    let Some(header) = Carrier::get(&outbound, "baggage") else {
+        return;
+    };
+    assert!(header.len() <= 8192);
+    // Encoding may make it longer than what came in, and cut it; what is left is the beginning.
+    let again = propagator.extract(&outbound).baggage;
+    assert!(again.len() == baggage.len() || again.len() < baggage.len() && header.len() > 2000);
+    for (read, written) in again.iter().zip(baggage.iter()) {
+        assert_eq!(read, (written.0.trim(), written.1.trim()));
+    }
+}
+
+/// One value of `tracestate`: cleaned once it stays as it is, and the probability has numbers or is not there.
+pub fn tracestate(data: &[u8]) {
+    let parent = b"00-12345678901234567890123456789012-1234567890123456-01";
+    let inbound = |tracestate: &[u8]| {
+        let mut headers = Headers(vec![("traceparent".to_owned(), parent.to_vec())]);
+        headers
+            .0
+            .push(("tracestate".to_owned(), tracestate.to_vec()));
+        headers
+    };
+    let styles = &[Style::TraceContext];
+    let propagator = Propagator::new(styles, styles);
+    let context = propagator.extract(&inbound(data)).context;
+    let context = context.expect("the parent is right");
+    let Some(kept) = context.tracestate.as_deref() else {
+        return;
+    };
+    let again = propagator.extract(&inbound(kept.as_bytes())).context;
+    assert_eq!(again.and_then(|it| it.tracestate).as_deref(), Some(kept));
+
+    for update in [
+        ProbabilityUpdate::Unchanged,
+        ProbabilityUpdate::Overruled(Some(7)),
+    ] {
+        let mut outbound = Headers::default();
+        let mut inject = InjectContext::remote(&context);
+        inject.probability = update;
+        assert_eq!(propagator.inject(&inject, &mut outbound), None);
+        let tracestate = Carrier::get(&outbound, "tracestate").unwrap_or_default();
+        let tracestate = std::str::from_utf8(tracestate).expect("printable ASCII");
+        let of_ot = |member: &'_ str| member.strip_prefix("ot=").map(str::to_owned);
+        let members: Vec<String> = tracestate.split(',').filter_map(of_ot).collect();
+        assert!(members.len() <= 1, "{tracestate}");
+        for item in members.iter().flat_map(|member| member.split(';')) {
+            let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            match item.split_once(':') {
+                Some(("rv", digits)) => assert!(digits.len() == 14 && is_number(digits)),
+                Some(("th", digits)) => {
+                    assert!((1..=14).contains(&digits.len()) && is_number(digits));
+                    assert_eq!(update, ProbabilityUpdate::Unchanged);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Rules for single spans: whatever is read can be used.
+pub fn span_rules(data: &[u8]) {
+    let (rules, errors) = SpanRules::parse(&String::from_utf8_lossy(data));
+    assert!(errors.iter().all(|error| !error.to_string().is_empty()));
+    for (id, service, name) in [(1, "shop", "http.request"), (u64::MAX, "", "")] {
+        if let Some(decision) = rules.sample(id, service, name) {
+            assert!((0.0..=1.0).contains(&decision.rule_rate) && !rules.is_empty());
+            assert_ne!(decision.max_per_second, Some(0.0));
+        }
     }
 }
 

@@ -4,6 +4,8 @@ mod bad_weather;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
+mod logging;
+mod opentelemetry;
 mod program;
 mod python;
 mod registry;

@@ -1,4 +1,4 @@
-//! The Python tracer upstream and downstream of us: the same ids, the same decision, the same tags.
+//! The Python tracer upstream and downstream of us: the same ids, the same decision, the same tags, the same baggage.
 
 use ddtrace::sampling::SamplingPriority;
 use ddtrace::test_support::Recorder;
@@ -233,4 +233,182 @@ fn a_trace_that_passes_through_here_comes_back_to_python_as_it_was() {
 
 fn text(id: TraceId) -> String {
     format!("{:016x}{:016x}", id.high(), id.low())
+}
+
+/// What b3 can say of a case: no tags, and of the decision only whether a user kept the trace.
+#[test]
+fn b3_goes_both_ways() {
+    for styles in ["b3", "b3multi", "b3,b3multi"] {
+        let Some(mut python) = Python::start(styles) else {
+            return;
+        };
+        let recorder = recorder(styles);
+        for case in cases() {
+            let before = python.inject(&case);
+            let expected = python.extract(&before);
+            let context = ddtrace::extract(&before).context.expect("a context");
+            let said = format!("{styles}: {before:?}");
+            assert_eq!(text(context.trace_id), case.trace_id, "{said}");
+            assert_eq!(expected["trace_id"], case.trace_id, "{said}");
+            let span_id = context.span_id.map(|id| format!("{:016x}", id.get()));
+            assert_eq!(span_id.as_deref(), Some(case.span_id), "{said}");
+            let priority = context.priority.map(SamplingPriority::get);
+            assert_eq!(expected["priority"], json!(priority), "{said}");
+
+            let span = Span::start_from(&SERVE, ddtrace::extract(&before));
+            let mut after = Headers::new();
+            ddtrace::inject_context(&span.context(), &mut after);
+            assert_eq!(
+                after.keys().collect::<Vec<_>>(),
+                before.keys().collect::<Vec<_>>(),
+                "{said}"
+            );
+            let seen = python.extract(&after);
+            assert_eq!(seen["trace_id"], expected["trace_id"], "{said}");
+            assert_eq!(
+                seen["span_id"],
+                format!("{:016x}", span.span_id().get()),
+                "{said}"
+            );
+            assert_eq!(seen["priority"], expected["priority"], "{said}");
+        }
+        recorder.take();
+    }
+}
+
+#[test]
+fn baggage_goes_both_ways() {
+    let styles = "datadog,tracecontext,baggage";
+    let Some(mut python) = Python::start(styles) else {
+        return;
+    };
+    let recorder = recorder(styles);
+    let many: Vec<(String, String)> = (0..70).map(|n| (format!("k{n}"), "v".into())).collect();
+    let long = [("a", "x".repeat(8190)), ("b", "1".into())];
+    let long: Vec<_> = long.map(|(key, value)| (key.to_owned(), value)).into();
+    let plain = |items: &[(&str, &str)]| -> Vec<(String, String)> {
+        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+        items.iter().map(owned).collect()
+    };
+    for items in [
+        plain(&[("foo", "bar"), ("user.id", "u1")]),
+        plain(&[("userId", "Am\u{e9}lie"), ("serverNode", "DF 28")]),
+        plain(&[("\",;\\()/:<=>?@[]{}", "\",;\\")]),
+        plain(&[("k", "a=b;c, d&e+f'g"), ("emoji", "\u{1f980}")]),
+        many,
+        long,
+    ] {
+        // From there to here, with the tags that it becomes.
+        let wanted: serde_json::Map<String, Value> = items
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
+        let context = json!({
+            "trace_id": "640cfd8d00000000abcdefab12345678", "span_id": "0000000000000001",
+            "priority": 1, "meta": {}, "baggage": wanted,
+        });
+        let answer = python.ask(&json!({ "inject": context }));
+        let before: Headers = serde_json::from_value(answer["headers"].clone()).expect("headers");
+        let there = python.extract(&before);
+        let span = Span::start_from(&SERVE, ddtrace::extract(&before));
+        let here = span.baggage();
+        let shown: serde_json::Map<String, Value> = here
+            .iter()
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect();
+        assert_eq!(json!(shown), there["baggage"], "{before:?}");
+
+        // And back again: the same header, byte by byte.
+        let mut after = Headers::new();
+        ddtrace::inject_context(&span.context(), &mut after);
+        assert_eq!(after["baggage"], before["baggage"]);
+        assert_eq!(python.extract(&after)["baggage"], there["baggage"]);
+        drop(span);
+        let sent = recorder.take().pop().expect("one span");
+        assert_eq!(
+            sent.meta("baggage.user.id"),
+            there["meta"]["baggage.user.id"].as_str()
+        );
+    }
+    // What one loses, both lose; and headers that nobody writes are read alike.
+    for header in [
+        "foo=,a=b",
+        "a",
+        "a=1,",
+        "=1",
+        "a=%20",
+        " a = 1 , b = 2 ",
+        "a=b;p=1",
+        "a=%zz%4",
+        "%61=%C3%A9+%ff",
+        "a=1,a=2",
+        "a==b",
+    ] {
+        let headers = Headers::from([("baggage".to_owned(), header.to_owned())]);
+        let here = ddtrace::extract(&headers).baggage;
+        let shown: serde_json::Map<String, Value> = here
+            .iter()
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect();
+        assert_eq!(
+            json!(shown),
+            python.extract(&headers)["baggage"],
+            "{header:?}"
+        );
+    }
+}
+
+/// What is cleaned of a `tracestate` is cleaned by both, the member of OpenTelemetry included.
+#[test]
+fn vendors_states_are_read_alike() {
+    let styles = "tracecontext";
+    let Some(mut python) = Python::start(styles) else {
+        return;
+    };
+    let _recorder = recorder(styles);
+    for tracestate in [
+        "dd=s:1,ot=rv:not-hex;th:not-hex,congo=xyz",
+        "ot=rv:1234567890abcd;th:zz",
+        "ot=rv:1234567890abcd;th:0;x:1;y:zz",
+        "ot=x:1;th:8;rv:1234567890abcd",
+        "ot=rv:1234;th:8",
+        "ot=th:8;th:9",
+        "ot=th:8;zzz",
+        "a=1,ot=th:0,b=2",
+        "ot=rv:1234567890abcd,ot=rv:00000000000000",
+        "foo=1,bar=2",
+    ] {
+        let headers = Headers::from([
+            (
+                "traceparent".to_owned(),
+                "00-640cfd8d00000000abcdefab12345678-0000000000000001-01".to_owned(),
+            ),
+            ("tracestate".to_owned(), tracestate.to_owned()),
+        ]);
+        // What is sent on is what can be compared: how it is kept meanwhile is everybody's own business.
+        let span = Span::start_from(&SERVE, ddtrace::extract(&headers));
+        let mut after = Headers::new();
+        ddtrace::inject_context(&span.context(), &mut after);
+        let others = |state: &str| {
+            let members = state.split(',').filter(|member| !member.starts_with("dd="));
+            members.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let there = python.extract(&headers);
+        let seen = python.extract(&after);
+        assert_eq!(
+            others(seen["tracestate"].as_str().expect("text")),
+            others(&after["tracestate"]),
+            "{tracestate}"
+        );
+        let sent_on = python.ask(&json!({ "inject": {
+            "trace_id": there["trace_id"], "span_id": there["span_id"], "priority": there["priority"],
+            "meta": { "tracestate": there["tracestate"] },
+        }}));
+        let sent_on = sent_on["headers"]["tracestate"].as_str().expect("text");
+        assert_eq!(
+            others(&after["tracestate"]),
+            others(sent_on),
+            "{tracestate}"
+        );
+    }
 }

@@ -10,7 +10,15 @@ use serde_json::json;
 fn every_integration_and_every_annotated_function_is_listed() {
     let ended = process::run(&mut command(&["registry"], "http://127.0.0.1:9"));
     let expected = json!({
-        "integrations": ["axum 0.8", "opentelemetry 0.33", "reqwest 0.13", "sqlx 0.8", "sqlx 0.9"],
+        "integrations": [
+            "axum 0.8",
+            "log 0.4",
+            "opentelemetry 0.33",
+            "reqwest 0.13",
+            "sqlx 0.8",
+            "sqlx 0.9",
+            "tracing 0.1",
+        ],
         "sites": 7,
     });
     assert_eq!(ended.report(), expected);

@@ -6,7 +6,9 @@
 mod annotated;
 mod failing;
 mod fork;
+mod logging;
 mod metrics;
+mod opentelemetry;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -56,6 +58,9 @@ fn main() {
         "exit" => sending::exit(),
         "threads" => threads::run(number(&arguments, 1)),
         "fork" => fork::run(),
+        "logging-tracing" => logging::with_tracing(),
+        "logging-log" => logging::with_log(),
+        "opentelemetry" => opentelemetry::run(),
         "metrics" => metrics::each_kind(),
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),

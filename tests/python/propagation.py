@@ -1,7 +1,8 @@
 """The Python tracer's side of an exchange of headers: a JSON object per line in, one per line out.
 
-{"inject": {"trace_id": hex, "span_id": hex, "priority": int, "meta": {...}}}  ->  {"headers": {...}}
-{"extract": {"name": "value", ...}}  ->  {"trace_id": hex, "span_id": hex, "priority": int or null, "meta": {...}}
+{"inject": {"trace_id": hex, "span_id": hex, "priority": int, "meta": {...}, "baggage": {...}}}  ->  {"headers": {...}}
+{"extract": {"name": "value", ...}}
+    ->  {"trace_id": hex, "span_id": hex, "priority": int or null, "meta": {...}, "baggage": {...}, "tracestate": text}
 """
 
 import json
@@ -19,6 +20,7 @@ def inject(context):
             span_id=int(context["span_id"], 16),
             sampling_priority=context["priority"],
             meta=context["meta"],
+            baggage=context.get("baggage"),
         ),
         headers,
     )
@@ -31,7 +33,9 @@ def extract(headers):
         "trace_id": "%032x" % (context.trace_id or 0),
         "span_id": "%016x" % (context.span_id or 0),
         "priority": context.sampling_priority,
-        "meta": {key: value for key, value in context._meta.items() if key.startswith("_dd.")},
+        "meta": {key: value for key, value in context._meta.items() if key.startswith(("_dd.", "baggage."))},
+        "baggage": context.get_all_baggage_items(),
+        "tracestate": context._meta.get("tracestate", ""),
     }
 
 

@@ -120,6 +120,7 @@ impl Agent {
             addresses: addresses.iter().map(SocketAddr::to_string).collect(),
             faults: intake::faults::Faults::default(),
             rates: intake::rates::Rates::default(),
+            remote_config: crate::rc::RemoteConfig::default(),
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),

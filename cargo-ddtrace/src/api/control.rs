@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::error::ApiError;
 
-fn read(body: &Bytes) -> Result<Value, ApiError> {
+pub(super) fn read(body: &Bytes) -> Result<Value, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::body(format!("no JSON: {error}")))
 }
 

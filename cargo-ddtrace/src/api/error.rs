@@ -84,6 +84,11 @@ impl ApiError {
         )
     }
 
+    /// It would be for nothing.
+    pub fn refused(sentence: String) -> ApiError {
+        ApiError::new(StatusCode::CONFLICT, "refused", sentence)
+    }
+
     /// Too many at once.
     pub fn busy(sentence: &str) -> ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "busy", sentence)

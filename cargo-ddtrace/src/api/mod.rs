@@ -10,6 +10,7 @@ pub mod map;
 pub mod peers;
 pub mod problems;
 pub mod query;
+pub mod remote_config;
 pub mod requests;
 pub mod services;
 pub mod span;
@@ -35,6 +36,7 @@ use crate::intake::body::InHand;
 use crate::intake::faults::Faults;
 use crate::intake::info::{Info, Settings};
 use crate::intake::rates::Rates;
+use crate::rc::RemoteConfig;
 use crate::security::Policy;
 use crate::store::Store;
 
@@ -58,6 +60,7 @@ pub struct Inner {
     pub(crate) addresses: Vec<String>,
     pub(crate) faults: Faults,
     pub(crate) rates: Rates,
+    pub(crate) remote_config: RemoteConfig,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -112,6 +115,10 @@ impl Shared {
         &self.0.rates
     }
 
+    pub(crate) fn remote_config(&self) -> &RemoteConfig {
+        &self.0.remote_config
+    }
+
     pub(crate) fn in_hand(&self) -> &InHand {
         &self.0.in_hand
     }
@@ -143,6 +150,12 @@ pub fn routes() -> Router<Shared> {
         .route("/api/wait", get(wait::get))
         .route("/api/faults", get(control::faults).put(control::put_faults))
         .route("/api/rates", get(control::rates).put(control::put_rates))
+        .route(
+            "/api/remote-config",
+            get(remote_config::get)
+                .post(remote_config::push)
+                .delete(remote_config::withdraw),
+        )
         .route("/api/clear", post(control::clear))
 }
 

@@ -41,6 +41,7 @@ struct Topics {
     problems: bool,
     requests: bool,
     status: bool,
+    config: bool,
 }
 
 /// One of the streams that may be open; frees its place on drop.
@@ -67,6 +68,7 @@ pub(super) async fn get(
         problems: has("problems"),
         requests: has("requests"),
         status: has("status"),
+        config: has("config"),
     };
     if shared.inner().streams.fetch_add(1, Ordering::Relaxed) >= STREAMS {
         shared.inner().streams.fetch_sub(1, Ordering::Relaxed);
@@ -145,7 +147,7 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
         return text;
     };
     let (mut traces, mut numbers) = (BTreeSet::new(), Vec::new());
-    let (mut problems, mut any, mut cleared) = (false, false, false);
+    let (mut problems, mut any, mut cleared, mut config) = (false, false, false, false);
     for change in changes {
         any = true;
         match change {
@@ -153,6 +155,7 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
             Change::Request(number) => numbers.push(number),
             Change::Problems => problems = true,
             Change::Status => {}
+            Change::RemoteConfig => config = true,
             Change::Cleared => {
                 cleared = true;
                 traces.clear();
@@ -210,6 +213,9 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
             rev,
             &json!({"rev": rev, "requests": shown, "more": more}),
         );
+    }
+    if topics.config && config {
+        event(&mut text, "config", rev, &json!({"rev": rev}));
     }
     if topics.status && (any || tick) {
         event(&mut text, "status", rev, &status::show(shared, store));

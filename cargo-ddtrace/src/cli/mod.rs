@@ -17,6 +17,7 @@ use crate::api::query::duration;
 use crate::run;
 use crate::security::Policy;
 use crate::store::Limits;
+use crate::test;
 
 /// A local Datadog Agent with a viewer, and a runner that sends a program's traces there.
 #[derive(Debug, Parser)]
@@ -34,6 +35,12 @@ enum Command {
     Run(Box<RunArgs>),
     /// Do that with any command: cargo ddtrace exec [OPTIONS] -- COMMAND…
     Exec(Box<RunArgs>),
+    /// Run and report tests: cargo ddtrace test [OPTIONS] [CARGO TEST'S ARGUMENTS]
+    Test(Box<TestArgs>),
+    /// The same with nextest: cargo ddtrace nextest [OPTIONS] run [ITS ARGUMENTS]
+    Nextest(Box<TestArgs>),
+    /// The same with benchmarks: cargo ddtrace bench [OPTIONS] [CARGO BENCH'S ARGUMENTS]
+    Bench(Box<TestArgs>),
 }
 
 /// How the announcement of `agent` is written.
@@ -123,7 +130,21 @@ pub struct RunArgs {
     store: StoreArgs,
 }
 
-/// How the summary of `--once` is written.
+/// Options of `test`, `nextest` and `bench`; cargo's arguments follow.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Run every test in a process of its own
+    #[arg(long)]
+    pub isolate: bool,
+    /// End a test that runs alone after this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub test_timeout: Option<Duration>,
+    /// What to print at the end
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub summary: SummaryFormat,
+}
+
+/// How a summary is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SummaryFormat {
     /// One object, the last line of standard output.
@@ -230,9 +251,37 @@ fn split(command: &clap::Command, words: Vec<OsString>) -> (Vec<OsString>, Vec<O
     (ours, rest)
 }
 
+/// Our options wherever they stand before `--`, and everything else: none of them means something to cargo.
+fn pick(command: &clap::Command, words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
+    let mut rest = words;
+    while !rest.is_empty() {
+        if rest[0] == "--" {
+            others.append(&mut rest);
+            break;
+        }
+        // Only `cargo ddtrace test --help` asks us; behind cargo's words it asks cargo.
+        let is_cargos = matches!(rest[0].to_str(), Some("-h" | "--help")) && !others.is_empty();
+        let (mut own, left) = if is_cargos {
+            (Vec::new(), rest)
+        } else {
+            split(command, rest)
+        };
+        rest = left;
+        ours.append(&mut own);
+        if !rest.is_empty() && rest[0] != "--" {
+            others.push(rest.remove(0));
+        }
+    }
+    (ours, others)
+}
+
 /// Runs the command that the arguments ask for.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = test::called_by_cargo(&words) {
+        return code;
+    }
     if words.get(1).is_some_and(|word| word == "ddtrace") {
         words.remove(1);
     }
@@ -272,22 +321,38 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             runtime.block_on(run::run(*arguments, command, false))
         }
+        Command::Test(arguments) => runtime.block_on(test::run(*arguments, before("test", rest))),
+        Command::Nextest(arguments) => {
+            runtime.block_on(test::run(*arguments, before("nextest", rest)))
+        }
+        Command::Bench(arguments) => runtime.block_on(test::run(*arguments, before("bench", rest))),
     };
     // Tasks that wait for clients must not hold the end up.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
+fn before(first: &str, rest: Vec<OsString>) -> Vec<OsString> {
+    std::iter::once(first.into()).chain(rest).collect()
+}
+
 fn parse(mut words: Vec<OsString>) -> Result<(Cli, Vec<OsString>), clap::Error> {
     let mut command = Cli::command();
     command.build();
     let mut rest = Vec::new();
-    if let Some(name @ ("run" | "exec")) = words.get(1).and_then(|word| word.to_str()) {
+    if let Some(name @ ("run" | "exec" | "test" | "nextest" | "bench")) =
+        words.get(1).and_then(|word| word.to_str())
+    {
         let options = command
             .find_subcommand(name)
-            .expect("both are declared")
+            .expect("all of them are declared")
             .clone();
-        let (ours, others) = split(&options, words.split_off(2));
+        let find = if matches!(name, "run" | "exec") {
+            split
+        } else {
+            pick
+        };
+        let (ours, others) = find(&options, words.split_off(2));
         words.extend(ours);
         rest = others;
     }
@@ -380,7 +445,7 @@ mod tests {
             .collect();
         match cli.command {
             Command::Run(arguments) | Command::Exec(arguments) => (*arguments, rest.join(" ")),
-            Command::Agent(_) => panic!("not a run"),
+            other => panic!("not a run: {other:?}"),
         }
     }
 
@@ -405,6 +470,33 @@ mod tests {
         }
         assert_eq!(parsed("x run --port=9000 --example a").0.port, Some(9000));
         assert_eq!(parsed("x run --socket --example a").0.socket, Some(None));
+    }
+
+    #[test]
+    fn options_of_test_stand_anywhere_before_the_two_dashes() {
+        for (line, rest, isolate) in [
+            ("x test", "", false),
+            ("x test --isolate -p shop", "-p shop", true),
+            ("x test -p shop --summary json --isolate", "-p shop", true),
+            (
+                "x test --lib --no-fail-fast -- --isolate",
+                "--lib --no-fail-fast -- --isolate",
+                false,
+            ),
+            ("x test -p shop --help", "-p shop --help", false),
+            ("x nextest run --isolate x", "run x", true),
+        ] {
+            let (cli, others) = parse(words(line)).unwrap();
+            let others: Vec<_> = others.iter().map(|word| word.to_string_lossy()).collect();
+            let (Command::Test(arguments) | Command::Nextest(arguments)) = cli.command else {
+                panic!("{line}");
+            };
+            assert_eq!(
+                (others.join(" ").as_str(), arguments.isolate),
+                (rest, isolate),
+                "{line}"
+            );
+        }
     }
 
     #[test]

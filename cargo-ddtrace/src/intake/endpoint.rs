@@ -7,6 +7,7 @@ pub(super) enum Endpoint {
     Services,
     Stats,
     Telemetry,
+    RemoteConfig,
     /// Taken and kept, not understood.
     Other,
     Unknown,
@@ -32,6 +33,7 @@ impl Endpoint {
             "/v0.3/services" | "/v0.4/services" => Endpoint::Services,
             "/v0.6/stats" | "/api/v0.2/stats" => Endpoint::Stats,
             "/telemetry/proxy/api/v2/apmtelemetry" | "/api/v2/apmtelemetry" => Endpoint::Telemetry,
+            "/v0.7/config" => Endpoint::RemoteConfig,
             "/v1/input" => Endpoint::Other,
             _ => Endpoint::Unknown,
         }
@@ -43,6 +45,7 @@ impl Endpoint {
             Endpoint::Services => "services",
             Endpoint::Stats => "stats",
             Endpoint::Telemetry => "telemetry",
+            Endpoint::RemoteConfig => "config",
             Endpoint::Other => "other",
             Endpoint::Unknown => "unknown",
         }

@@ -8,7 +8,7 @@ use super::sha256;
 pub const AGENT_VERSION: &str = "7.90.0";
 
 /// Paths that are served, in the Agent's spelling.
-const ENDPOINTS: [&str; 9] = [
+const ENDPOINTS: [&str; 10] = [
     "/v0.3/traces",
     "/v0.3/services",
     "/v0.4/traces",
@@ -16,6 +16,7 @@ const ENDPOINTS: [&str; 9] = [
     "/v0.5/traces",
     "/v0.7/traces",
     "/v0.6/stats",
+    "/v0.7/config",
     "/telemetry/proxy/",
     "/v1.0/traces",
 ];

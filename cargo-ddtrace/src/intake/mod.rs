@@ -74,7 +74,8 @@ pub async fn handle(State(shared): State<Shared>, request: Request) -> Response 
     } else {
         Endpoint::of(&path)
     };
-    let takes = matches!(parts.method, Method::POST | Method::PUT);
+    let takes = matches!(parts.method, Method::POST | Method::PUT)
+        || (endpoint == Endpoint::RemoteConfig && parts.method == Method::GET);
     let length = parts
         .headers
         .get(header::CONTENT_LENGTH)
@@ -141,7 +142,10 @@ pub async fn handle(State(shared): State<Shared>, request: Request) -> Response 
                     begun,
                 )
             };
-            shared.forward(&parts, &body, number);
+            if endpoint != Endpoint::RemoteConfig {
+                // What another agent answered to a question for settings would reach nobody.
+                shared.forward(&parts, &body, number);
+            }
             answer
         }
     };

@@ -196,6 +196,35 @@ pub(super) fn take(
                 Err(error) => undecodable(shared, kept, &error, begun),
             }
         }
+        Endpoint::RemoteConfig => {
+            kept.raw = raw(body.clone());
+            match shared.remote_config().poll(body) {
+                Ok(polled) => {
+                    kept.runtime_id = polled.who.runtime_id.clone();
+                    let is_worth_keeping = polled.is_news || !polled.findings.list.is_empty();
+                    shared.store().change(|store| {
+                        store.meet(polled.who, None, now());
+                        if polled.is_news {
+                            store.note(Change::RemoteConfig);
+                        }
+                    });
+                    let answer = Answer::ok(&polled.body);
+                    if is_worth_keeping {
+                        finish(shared, kept, answer, None, &polled.findings, begun)
+                    } else {
+                        // Clients ask every few seconds: what says nothing would push out what says something.
+                        (answer, 0)
+                    }
+                }
+                Err(what) => {
+                    let mut findings = Findings::default();
+                    findings.add(rejected(&rules::UNDECODABLE, what.clone()));
+                    let answer =
+                        Answer::error(StatusCode::BAD_REQUEST, &rules::UNDECODABLE, &what, None);
+                    finish(shared, kept, answer, None, &findings, begun)
+                }
+            }
+        }
         Endpoint::Telemetry => {
             kept.raw = raw(body.clone());
             let accepted = || Answer {

@@ -22,7 +22,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    fn of(status: ExitStatus) -> Ended {
+    pub(crate) fn of(status: ExitStatus) -> Ended {
         #[cfg(unix)]
         {
             use std::os::unix::process::ExitStatusExt as _;

@@ -83,6 +83,8 @@ pub enum Change {
     Problems,
     /// Counts, or clients.
     Status,
+    /// Pushed files, or what became of them.
+    RemoteConfig,
     /// Everything is gone.
     Cleared,
 }

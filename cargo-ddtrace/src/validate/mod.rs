@@ -17,6 +17,7 @@ pub mod chunk;
 pub mod ids;
 pub mod known;
 pub mod normalise;
+pub mod remote_config;
 pub mod request;
 pub mod secret;
 pub mod structure;
@@ -113,6 +114,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         chunk::RULES,
         values::RULES,
         secret::RULES,
+        remote_config::RULES,
     ]
     .into_iter()
     .flatten()

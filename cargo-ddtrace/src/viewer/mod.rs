@@ -27,7 +27,7 @@ use axum::routing::get;
 use crate::api::Shared;
 
 /// The addresses that show the page; which view they mean is decided by `assets/app.js`.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/",
     "/trace/{id}",
     "/compare",
@@ -36,6 +36,7 @@ const PAGES: [&str; 8] = [
     "/problems",
     "/requests",
     "/requests/{n}",
+    "/settings",
 ];
 
 /// The routes of the page. The security layer around the whole server adds the content security policy and

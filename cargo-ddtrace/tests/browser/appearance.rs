@@ -112,6 +112,7 @@ fn everything_fits_on_a_narrow_screen() {
         ("/problems", "problems"),
         ("/requests", "requests"),
         ("/live", "live"),
+        ("/settings", "settings"),
     ] {
         stage.open(place);
         stage.browser.wait("document.querySelector('main .row, main .map, main .problem-group, main .empty') !== null");

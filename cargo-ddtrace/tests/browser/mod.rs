@@ -14,6 +14,7 @@ mod layout;
 mod list;
 mod pages;
 mod reading;
+mod settings;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -3,12 +3,13 @@
 use super::Stage;
 use super::feed::{self, Span};
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/", "Traces"),
     ("/map", "Service map"),
     ("/live", "Live"),
     ("/problems", "Problems"),
     ("/requests", "Requests"),
+    ("/settings", "Settings"),
 ];
 
 #[test]

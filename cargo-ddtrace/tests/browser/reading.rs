@@ -112,6 +112,7 @@ fn everything_that_takes_a_click_has_a_name() {
         "/problems",
         "/requests",
         "/requests/1",
+        "/settings",
         &trace,
         &format!("{trace}?span={}&tab=tags", 0x5001 * 1000 + 5),
     ] {
@@ -205,6 +206,7 @@ fn the_keyboard_goes_from_the_list_into_a_span_and_back() {
         ("l", "/live"),
         ("p", "/problems"),
         ("r", "/requests"),
+        ("s", "/settings"),
         ("t", "/"),
     ] {
         stage.browser.press(&["g", letter]);

@@ -9,6 +9,7 @@ mod faults;
 mod formats;
 mod forward;
 mod payload;
+mod remote_config;
 mod rules;
 mod run;
 mod search;

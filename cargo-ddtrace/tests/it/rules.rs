@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cargo_ddtrace::agent::Options;
 use cargo_ddtrace::store::Limits;
 use cargo_ddtrace::validate::{Level, rules};
+use serde_json::{Value, json};
 
 use crate::client::{TestAgent, eventually};
 use crate::payload::{HEADERS, Span, child, now, root, trace, v04};
@@ -16,11 +17,21 @@ struct Case {
     requests: Vec<Vec<Vec<Span>>>,
     headers: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    /// States of a client that asks for remote configuration, in place of traces; made for a version of the targets.
+    polls: Option<fn(u64) -> [Value; 2]>,
 }
 
 impl Case {
+    fn polls(states: fn(u64) -> [Value; 2]) -> Case {
+        Case {
+            polls: Some(states),
+            ..Case::of(Vec::new())
+        }
+    }
+
     fn of(requests: Vec<Vec<Vec<Span>>>) -> Case {
         Case {
+            polls: None,
             requests,
             headers: Vec::new(),
             body: None,
@@ -54,6 +65,22 @@ impl Case {
 
     fn send(&self, agent: &TestAgent) -> Vec<u16> {
         let mut statuses = Vec::new();
+        if let Some(states) = self.polls {
+            let push = json!({"product": "KETTLE", "config_id": "a", "content": {}});
+            assert_eq!(
+                agent.change("POST", "/api/remote-config", &push).status,
+                200
+            );
+            let version = agent.json("/api/remote-config")["version"]
+                .as_u64()
+                .unwrap();
+            for state in states(version) {
+                let client = json!({"id": "c", "products": ["KETTLE"], "state": state});
+                let body = json!({"client": client}).to_string();
+                let answer = agent.send("POST", "/v0.7/config", &[], body.as_bytes());
+                statuses.push(answer.status);
+            }
+        }
         for chunks in &self.requests {
             let body = self.body.clone().unwrap_or_else(|| v04(chunks));
             let count = chunks.len().to_string();
@@ -376,6 +403,25 @@ fn cases() -> Vec<(&'static str, Case)> {
             "values.secret",
             Case::spans(|spans| spans[1].set_meta("db.url", b"postgres://a:hunter2@db/x")),
         ),
+        (
+            "remote_config.unknown_file",
+            Case::polls(|_| {
+                let strange =
+                    json!({"id": "b", "version": 1, "product": "KETTLE", "apply_state": 2});
+                [json!({}), json!({"config_states": [strange]})]
+            }),
+        ),
+        (
+            "remote_config.version_back",
+            Case::polls(|_| [json!({"targets_version": 2}), json!({"targets_version": 1})]),
+        ),
+        (
+            "remote_config.backend_state",
+            Case::polls(|version| {
+                let other = json!({"targets_version": version, "backend_client_state": "b3RoZXI="});
+                [json!({}), other]
+            }),
+        ),
     ]
 }
 
@@ -443,6 +489,7 @@ fn strict_refuses_what_an_agent_would_drop_or_change() {
         let rule = rules().find(|rule| rule.id == id).unwrap();
         // What is found over several payloads, or later, cannot refuse the first of them.
         if case.requests.len() > 1
+            || case.polls.is_some()
             || matches!(
                 id,
                 "structure.orphan" | "structure.no_root" | "request.too_large"

@@ -8,6 +8,7 @@
 )]
 
 pub mod config;
+pub mod correlation;
 pub mod diagnostics;
 pub mod dogstatsd;
 pub mod events;
@@ -20,6 +21,7 @@ pub mod propagation;
 pub mod remote_config;
 pub mod runtime_metrics;
 pub mod sampling;
+pub mod sketch;
 pub mod sql;
 mod stack_text;
 pub mod telemetry;

@@ -222,6 +222,62 @@ async fn without_distributed_tracing_a_request_begins_a_trace() {
     assert!(spans.iter().all(|span| span.parent_id == 0));
 }
 
+/// A service that adds to the baggage and asks another one, which answers with the baggage that it got.
+async fn relay() -> SocketAddr {
+    let echo = |headers: axum::http::HeaderMap| async move {
+        headers["baggage"].to_str().unwrap().to_owned()
+    };
+    let behind = serve(Router::new().route("/", get(echo))).await;
+    let relay = move || async move {
+        ddtrace_core::trace::current_span().set_baggage("tier", "gold");
+        let request = reqwest::Client::new().get(format!("http://{behind}/"));
+        request.send_traced().await.unwrap().text().await.unwrap()
+    };
+    let app = Router::new().route("/", get(relay));
+    serve(app.layer(ddtrace_axum::layer())).await
+}
+
+#[tokio::test]
+async fn baggage_goes_through_the_service_with_a_trace_and_without() {
+    let recorder = recorder(&[]);
+    let address = relay().await;
+    for parent in [None, Some("9")] {
+        let mut request = reqwest::Client::new().get(format!("http://{address}/"));
+        if let Some(parent) = parent {
+            request = request
+                .header("x-datadog-trace-id", "7")
+                .header("x-datadog-parent-id", parent);
+        }
+        let response = request.header("baggage", "user.id=u%201").send().await;
+        let seen = response.unwrap().text().await.unwrap();
+        assert_eq!(seen, "user.id=u%201,tier=gold");
+        let spans = spans(&recorder, 2).await;
+        let server = spans.iter().find(|span| span.is_local_root).unwrap();
+        assert_eq!(server.parent_id.to_string(), parent.unwrap_or("0"));
+        assert_eq!(server.meta("baggage.user.id"), Some("u 1"));
+        assert_eq!(server.meta("baggage.tier"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_listed_integration_links_to_its_callers() {
+    let recorder = recorder(&[("DD_TRACE_PROPAGATION_AS_SPAN_LINKS", "kafka,axum")]);
+    let address = serve(app()).await;
+    let request = reqwest::Client::new().get(format!("http://{address}/users/1"));
+    let request = request
+        .header("x-datadog-trace-id", "7")
+        .header("x-datadog-parent-id", "9");
+    request.send().await.unwrap().bytes().await.unwrap();
+    let server = span(&recorder).await;
+    assert_eq!(server.parent_id, 0);
+    let targets: Vec<_> = server.links.iter().map(|link| link.target).collect();
+    assert_eq!(targets.len(), 1);
+    assert_eq!(
+        (targets[0].trace_id.low(), targets[0].span_id.get()),
+        (7, 9)
+    );
+}
+
 #[tokio::test]
 async fn switched_off_it_makes_no_spans_and_changes_nothing() {
     let recorder = recorder(&[("DD_TRACE_AXUM_ENABLED", "false")]);

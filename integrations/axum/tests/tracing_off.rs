@@ -22,7 +22,7 @@ async fn the_context_of_the_caller_goes_on_to_the_next_service() {
     let recorder = Recorder::with(|config| config.trace_enabled(false));
     let echo = |headers: HeaderMap| async move {
         let text = |name: &str| headers[name].to_str().unwrap().to_owned();
-        ["x-datadog-trace-id", "x-datadog-parent-id"]
+        ["x-datadog-trace-id", "x-datadog-parent-id", "baggage"]
             .map(text)
             .join("-")
     };
@@ -40,8 +40,9 @@ async fn the_context_of_the_caller_goes_on_to_the_next_service() {
     let request = reqwest::Client::new().get(format!("http://{address}/"));
     let request = request
         .header("x-datadog-trace-id", "7")
-        .header("x-datadog-parent-id", "9");
+        .header("x-datadog-parent-id", "9")
+        .header("baggage", "a=1");
     let response = request.send().await.unwrap();
-    assert_eq!(response.text().await.unwrap(), "7-9");
+    assert_eq!(response.text().await.unwrap(), "7-9-a=1");
     assert!(recorder.take().is_empty());
 }

@@ -11,8 +11,8 @@ use crate::http::Answer;
 use crate::json::{self, Tag};
 use crate::spans::{Parent, Spans};
 
-/// How long a flush may take.
-const FLUSH: Duration = Duration::from_secs(5);
+/// How long a flush, or an answer of the agent, may take.
+const WAIT: Duration = Duration::from_secs(9);
 
 pub(crate) fn answer(spans: &mut Spans, method: &str, path: &str, body: &Value) -> Option<Answer> {
     let on_span = |spans: &mut Spans, work: &dyn Fn(&mut Span)| with_span(spans, body, work);
@@ -55,15 +55,35 @@ pub(crate) fn answer(spans: &mut Spans, method: &str, path: &str, body: &Value) 
         ("POST", "/trace/span/extract_headers") => extract(spans, body),
         ("POST", "/trace/span/flush") => {
             spans.clear();
-            if ddtrace::flush_within(FLUSH) {
-                Answer::done()
-            } else {
-                Answer::Late
-            }
+            flush()
         }
-        ("POST", "/trace/stats/flush") => Answer::done(),
+        // The same delivers both.
+        ("POST", "/trace/stats/flush") => flush(),
+        ("GET", "/trace/agent/ensure_agent_info") => {
+            Answer::Json(json!({ "ready": ddtrace::agent_known_within(WAIT) }))
+        }
+        ("POST", "/trace/remote-config/apply") => apply(),
         _ => return None,
     })
+}
+
+fn flush() -> Answer {
+    if ddtrace::flush_within(WAIT) {
+        Answer::done()
+    } else {
+        Answer::Late
+    }
+}
+
+/// Asks the agent for configuration now, and tells what is in force.
+fn apply() -> Answer {
+    let Some(paths) = ddtrace::remote_config::poll_now(WAIT) else {
+        return Answer::Late;
+    };
+    let applied = paths
+        .iter()
+        .map(|path| json!({ "config_id": path.config_id(), "product": path.product() }));
+    Answer::Json(json!({ "applied_configs": applied.collect::<Vec<_>>() }))
 }
 
 fn unknown() -> Answer {
@@ -129,6 +149,8 @@ fn set_tag(span: &mut Span, body: &Value, is_meta: bool) {
         Tag::Text(text) => span.set_tag(key, text),
         Tag::Number(number) if is_meta => span.set_tag(key, number.to_string()),
         Tag::Number(number) => span.set_tag(key, number),
+        // These are switches: without a value they are on.
+        Tag::Nothing if key.starts_with("manual.") => span.set_tag(key, true),
         Tag::Nothing => span.remove_tag(&key),
     });
 }

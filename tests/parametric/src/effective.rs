@@ -34,8 +34,8 @@ fn texts(config: &Config) -> Value {
         "dd_trace_otel_enabled": flag(config.otel_enabled),
         "dd_trace_sample_ignore_parent": null,
         "dd_logs_injection": flag(config.logs_injection),
-        "dd_profiling_enabled": flag(is_linked("profiling")),
-        "dd_data_streams_enabled": flag(is_linked("data-streams")),
+        "dd_profiling_enabled": flag(config.profiling_enabled),
+        "dd_data_streams_enabled": flag(config.data_streams_enabled),
         "dd_tags": tags.join(","),
         "dd_trace_propagation_style": config.propagation_inject.join(","),
         "dd_trace_rate_limit": config.rate_limit.to_string(),
@@ -55,11 +55,6 @@ fn sample_rate(config: &Config) -> Option<String> {
             .all(|field| !rule.contains_key(*field))
     });
     Some(global?.get("sample_rate")?.as_f64()?.to_string())
-}
-
-fn is_linked(product: &str) -> bool {
-    let products = ddtrace::registry::linked().products;
-    products.iter().any(|linked| linked.name() == product)
 }
 
 fn url(url: &AgentUrl) -> String {

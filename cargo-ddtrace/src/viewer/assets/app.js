@@ -18,6 +18,7 @@ const PAGES = [
   { path: "/live", title: "Live", icon: "live", letter: "l", load: () => import("./pages/live.js") },
   { path: "/problems", title: "Problems", icon: "problems", letter: "p", load: () => import("./pages/problems.js") },
   { path: "/requests", title: "Requests", icon: "requests", letter: "r", load: () => import("./pages/requests.js") },
+  { path: "/settings", title: "Settings", icon: "sliders", letter: "s", load: () => import("./pages/settings.js") },
 ];
 
 /** Pages that are reached from others; `under` is what the rail marks. */

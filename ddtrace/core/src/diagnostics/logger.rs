@@ -8,8 +8,10 @@ use std::io::{self, Write};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwapOption;
 
 use super::level::Level;
 
@@ -19,6 +21,9 @@ const MAX_PLACES: usize = 1024;
 
 /// How often a line asks for the lock before it gives up. Another line takes microseconds.
 const LOCK_TRIES: usize = 1000;
+
+/// The most that stands in front of a line in a file, in bytes.
+const MAX_HEAD: u64 = 64;
 
 /// The longest line, in bytes.
 const MAX_LINE: usize = 4096;
@@ -50,17 +55,35 @@ impl Default for Settings {
     }
 }
 
+/// Takes a line, or says that it does not.
+pub type Sink = fn(Level, &str) -> bool;
+
 pub(super) struct Logger {
     /// 0: off, else the lowest level that is written, plus one. Kept outside the lock, so that a
     /// line that goes nowhere costs one load.
     level: AtomicU8,
+    /// The same for the copy.
+    copy_level: AtomicU8,
     state: Mutex<Option<State>>,
+    sinks: ArcSwapOption<Vec<Sink>>,
 }
 
 struct State {
     rate: Duration,
     places: HashMap<(&'static str, u32, u32), Place>,
     file: Option<LogFile>,
+    copy: Option<LogFile>,
+}
+
+impl State {
+    fn new(rate: Duration) -> State {
+        State {
+            rate,
+            places: HashMap::new(),
+            file: None,
+            copy: None,
+        }
+    }
 }
 
 struct Place {
@@ -99,7 +122,9 @@ impl Logger {
     pub(super) const fn new() -> Logger {
         Logger {
             level: AtomicU8::new(Level::Warn as u8 + 1),
+            copy_level: AtomicU8::new(0),
             state: Mutex::new(None),
+            sinks: ArcSwapOption::const_empty(),
         }
     }
 
@@ -111,18 +136,57 @@ impl Logger {
         let file = settings
             .file
             .map(|path| LogFile::open(path, settings.file_size));
-        let places = HashMap::new();
-        *self.lock() = Some(State {
-            rate: settings.rate,
-            places,
-            file,
-        });
+        {
+            let mut state = self.lock();
+            // A copy goes on.
+            let copy = state.take().and_then(|state| state.copy);
+            *state = Some(State {
+                file,
+                copy,
+                ..State::new(settings.rate)
+            });
+        }
         self.level
             .store(level.map_or(0, |level| level as u8 + 1), Ordering::Relaxed);
     }
 
     pub(super) fn is_enabled(&self, level: Level) -> bool {
+        self.is_written(level) || self.is_copied(level)
+    }
+
+    fn is_written(&self, level: Level) -> bool {
         (level as u8) < self.level.load(Ordering::Relaxed)
+    }
+
+    fn is_copied(&self, level: Level) -> bool {
+        (level as u8) < self.copy_level.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_sink(&self, sink: Sink) {
+        self.sinks.rcu(|sinks| {
+            let mut sinks = sinks.as_deref().cloned().unwrap_or_default();
+            if sinks
+                .iter()
+                .all(|other| !std::ptr::fn_addr_eq(*other, sink))
+            {
+                sinks.push(sink);
+            }
+            Some(Arc::new(sinks))
+        });
+    }
+
+    pub(super) fn start_copy(&self, path: PathBuf, level: Level, limit: u64) {
+        let copy = Some(LogFile::open(path, limit));
+        let rate = Settings::default().rate;
+        self.lock().get_or_insert_with(|| State::new(rate)).copy = copy;
+        self.copy_level.store(level as u8 + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stop_copy(&self) {
+        self.copy_level.store(0, Ordering::Relaxed);
+        if let Some(state) = self.lock().as_mut() {
+            state.copy = None;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<State>> {
@@ -168,35 +232,41 @@ impl Logger {
         if line.write_fmt(message).is_err() {
             line.0.push_str("...");
         }
-        let Some(mut state) = self.lock_soon() else {
-            return;
-        };
-        let state = state.get_or_insert_with(|| {
-            let Settings { rate, .. } = Settings::default();
-            State {
-                rate,
-                places: HashMap::new(),
-                file: None,
+        {
+            let Some(mut state) = self.lock_soon() else {
+                return;
+            };
+            let state = state.get_or_insert_with(|| State::new(Settings::default().rate));
+            if let Some(copy) = state.copy.as_mut().filter(|_| self.is_copied(level)) {
+                copy.write_until_full(level, &line.0);
             }
-        });
-        let unlimited = self.is_enabled(Level::Debug) || state.rate.is_zero();
-        if let Some(place) = place.filter(|_| !unlimited) {
-            match state.may_write(now, place) {
-                None => return,
-                Some(0) => {}
-                Some(count) => {
-                    let _ = write!(line.0, " ({count} more like this were left out)");
+            if !self.is_written(level) {
+                return;
+            }
+            let unlimited = self.is_written(Level::Debug) || state.rate.is_zero();
+            if let Some(place) = place.filter(|_| !unlimited) {
+                match state.may_write(now, place) {
+                    None => return,
+                    Some(0) => {}
+                    Some(count) => {
+                        let _ = write!(line.0, " ({count} more like this were left out)");
+                    }
                 }
             }
-        }
-        // One write per line keeps lines of several threads and processes apart.
-        match &mut state.file {
-            Some(file) => file.write(level, &line.0),
-            None => {
-                let text = format!("ddtrace: {level}: {}\n", line.0);
-                let _ = fallback.write_all(text.as_bytes());
+            if let Some(file) = &mut state.file {
+                file.write(level, &line.0);
+                return;
             }
         }
+        // What follows is the program's, or may wait for whoever reads: no lock of ours is held.
+        let sinks = self.sinks.load();
+        let mut sinks = sinks.iter().flat_map(|sinks| sinks.iter());
+        if sinks.any(|sink| crate::text::guarded(|| sink(level, &line.0)).unwrap_or(false)) {
+            return;
+        }
+        // One write per line keeps lines of several threads and processes apart.
+        let text = format!("ddtrace: {level}: {}\n", line.0);
+        let _ = fallback.write_all(text.as_bytes());
     }
 }
 
@@ -259,6 +329,19 @@ impl LogFile {
         LogFile { path, limit, open }
     }
 
+    /// Whether a line of this length does not fit any more.
+    fn is_full(&self, length: u64) -> bool {
+        let size = self.open.as_ref().map_or(0, |(_, size)| *size);
+        size > 0 && size + length > self.limit
+    }
+
+    /// Writes a line unless the file is full; for one that must not grow, and is of no use without its beginning.
+    fn write_until_full(&mut self, level: Level, line: &str) {
+        if self.open.is_some() && !self.is_full(line.len() as u64 + MAX_HEAD) {
+            self.write(level, line);
+        }
+    }
+
     fn write(&mut self, level: Level, line: &str) {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -269,11 +352,7 @@ impl LogFile {
             since.subsec_millis()
         );
         let length = text.len() as u64;
-        let full = self
-            .open
-            .as_ref()
-            .is_some_and(|(_, size)| *size > 0 && size + length > self.limit);
-        if full {
+        if self.is_full(length) {
             let mut old = self.path.clone().into_os_string();
             old.push(".1");
             let _ = std::fs::rename(&self.path, old);
@@ -423,6 +502,60 @@ mod tests {
         );
         assert_eq!(String::from_utf8(out).unwrap(), "ddtrace: warning: outer\n");
         assert!(!is_logging());
+    }
+
+    #[test]
+    fn a_sink_that_takes_a_line_keeps_it_from_standard_error() {
+        static TAKEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        fn refuses(_: Level, _: &str) -> bool {
+            false
+        }
+        fn panics(_: Level, _: &str) -> bool {
+            panic!("by design")
+        }
+        fn takes_warnings(level: Level, line: &str) -> bool {
+            assert!(is_logging());
+            if level == Level::Warn {
+                TAKEN.lock().unwrap().push(line.to_owned());
+            }
+            level == Level::Warn
+        }
+        let logger = logger(Some(Level::Warn), 0);
+        for sink in [refuses, panics, takes_warnings, takes_warnings] {
+            logger.add_sink(sink);
+        }
+        let mut out = Vec::new();
+        for level in [Level::Error, Level::Warn, Level::Info] {
+            logger.log_at(Instant::now(), level, None, format_args!("x"), &mut out);
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), "ddtrace: error: x\n");
+        assert_eq!(*TAKEN.lock().unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn a_copy_has_a_level_of_its_own_and_ends_when_it_is_full() {
+        let path = std::env::temp_dir().join(format!("ddtrace-copy-{}.log", std::process::id()));
+        let logger = logger(Some(Level::Warn), 60);
+        logger.start_copy(path.clone(), Level::Debug, 1000);
+        let (mut out, place) = (Vec::new(), here());
+        for index in 0..100 {
+            logger.log_at(
+                Instant::now(),
+                Level::Debug,
+                Some(place),
+                format_args!("line {index} of many"),
+                &mut out,
+            );
+        }
+        logger.configure(Settings::default());
+        assert!(logger.is_enabled(Level::Debug), "the copy goes on");
+        logger.stop_copy();
+        assert!(!logger.is_enabled(Level::Debug));
+        let copy = std::fs::read_to_string(&path).unwrap();
+        assert!(copy.contains("line 0 of many") && copy.contains("line 1 of many"));
+        assert!(copy.len() <= 1000 && !copy.contains("line 99 of many"));
+        assert_eq!(out, b"");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The tracer's own log: what the library itself has to say.
 //!
-//! One function, [`log`], and its shorthands [`error`], [`warn`], [`info`] and [`debug`]. A line goes to standard error as
-//! `ddtrace: <level>: <message>`, or to the file of `DD_TRACE_LOG_FILE` with the time in front.
+//! One function, [`log`], and its shorthands [`error`], [`warn`], [`info`] and [`debug`]. A line goes to the file of
+//! `DD_TRACE_LOG_FILE` with the time in front; without one to the first [sink](add_sink) that takes it, which is the program's own
+//! logging if an integration is linked and the program has set one up; else to standard error as `ddtrace: <level>: <message>`.
+//! A [copy](start_copy) may go to one more file meanwhile.
 //!
 //! The rules, because this runs inside somebody else's program:
 //!
@@ -20,10 +22,11 @@ mod logger;
 
 use std::fmt;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 pub use level::Level;
-pub use logger::Settings;
+pub use logger::{Settings, Sink};
 
 use logger::Logger;
 
@@ -42,6 +45,26 @@ pub(crate) fn observe(observer: Observer) {
 /// Sets level, rate and destination for the process.
 pub fn configure(settings: Settings) {
     LOGGER.configure(settings);
+}
+
+/// Adds somewhere for lines to go instead of standard error: the program's logging. The sinks are asked in the order in which
+/// they were added; one that is there already is not added again.
+///
+/// A sink says whether it took the line. It is called on the thread that writes, with no lock held; while it runs,
+/// [`is_logging`] is true and lines written on this thread are dropped.
+pub fn add_sink(sink: Sink) {
+    LOGGER.add_sink(sink);
+}
+
+/// Copies lines of this level and above into a file as well, wherever else they go and however often, until the file has
+/// `limit` bytes. A second call replaces the first.
+pub fn start_copy(path: PathBuf, level: Level, limit: u64) {
+    LOGGER.start_copy(path, level, limit);
+}
+
+/// Ends the copying.
+pub fn stop_copy() {
+    LOGGER.stop_copy();
 }
 
 /// Whether a line of this level would go anywhere; for messages that cost something to make.

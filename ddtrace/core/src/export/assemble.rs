@@ -438,7 +438,8 @@ impl Assembler {
             span.metrics.push(("_dd.rs.partial_flush", count));
         }
         for (key, value) in segment.remote.iter().flat_map(|remote| remote.tags.iter()) {
-            if key != PropagationTags::TRACE_ID_HIGH {
+            // With 128-bit ids off it is a tag that came in; otherwise it was written above.
+            if key != PropagationTags::TRACE_ID_HIGH || texts.trace_id_high.is_empty() {
                 span.set_meta(key, value);
             }
         }

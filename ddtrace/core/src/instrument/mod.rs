@@ -12,5 +12,5 @@ pub use integration::{Enabled, Settings};
 pub use inventory;
 pub use linkme;
 pub use registry::{Integration, Linked, Product, linked, start};
-pub use sites::DDTRACE_SITES;
+pub use sites::{DDTRACE_SITES, keep_site};
 pub(crate) use sites::{switch_off, switch_on};

@@ -3,6 +3,8 @@
 //! `unsafe` in this file: the link section that `linkme` puts the list into.
 #![allow(unsafe_code)]
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::trace::Site;
 
 /// All sites that are linked into the program, in the order of the linker.
@@ -34,6 +36,37 @@ macro_rules! site {
         #[linkme(crate = $crate::instrument::linkme)]
         $visibility static $name: $crate::trace::Site = $site;
     };
+}
+
+/// The most sites that are made at run time.
+const MADE_LIMIT: usize = 8192;
+
+/// Sites that are not in the program's text.
+static MADE: Mutex<Made> = Mutex::new(Made {
+    sites: Vec::new(),
+    are_on: false,
+});
+
+struct Made {
+    sites: Vec<&'static Site>,
+    are_on: bool,
+}
+
+/// Keeps a site that is made at run time, for a bridge to a library that has places of its own: one per place, which are as
+/// many as are written in the program. It lives as long as the program, and is switched like all others.
+///
+/// Nothing beyond 8192 of them: whoever makes one per call has not understood this.
+pub fn keep_site(site: Site) -> Option<&'static Site> {
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if made.sites.len() >= MADE_LIMIT {
+        return None;
+    }
+    let site: &'static Site = Box::leak(Box::new(site));
+    if made.are_on {
+        site.switch_on();
+    }
+    made.sites.push(site);
+    Some(site)
 }
 
 /// A site that is put into the list as the attributes do it. A `linkme` that called its section otherwise would leave every
@@ -68,11 +101,17 @@ pub(crate) fn switch_on() {
         ));
     }
     DDTRACE_SITES.iter().for_each(Site::switch_on);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.are_on = true;
+    made.sites.iter().for_each(|site| site.switch_on());
 }
 
 /// Switches everything off everywhere.
 pub(crate) fn switch_off() {
     DDTRACE_SITES.iter().for_each(Site::switch_off);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.are_on = false;
+    made.sites.iter().for_each(|site| site.switch_off());
 }
 
 #[cfg(test)]

@@ -170,9 +170,10 @@ const fn is_key_byte(byte: u8) -> bool {
         )
 }
 
-/// Printable ASCII without space, `"`, `,`, `;` and `\`, which the recommendation rules out, and without `%`.
+/// Printable ASCII without space, `"`, `,`, `;` and `\`, which the recommendation rules out, and without `%`; the reference
+/// tracer encodes `=` as well.
 const fn is_value_byte(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'%' | b',' | b';' | b'\\')
+    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'%' | b',' | b';' | b'=' | b'\\')
 }
 
 fn encode(text: &str, is_plain: impl Fn(u8) -> bool, out: &mut String) {

@@ -7,6 +7,7 @@ use super::files::{Files, Known};
 use super::path::ConfigPath;
 use crate::config::Config;
 use crate::export::agent::TRACER_VERSION;
+use crate::process_tags::ProcessTags;
 
 /// Other services of this process that are named, at most.
 pub(super) const MAX_EXTRA_SERVICES: usize = 64;
@@ -122,7 +123,7 @@ impl<'a> Tracer<'a> {
             env: config.env.as_deref().unwrap_or_default(),
             app_version: config.version.as_deref().unwrap_or_default(),
             tags: tags.chain(known).map(pair).collect(),
-            process_tags: Vec::new(),
+            process_tags: ProcessTags::of(config).iter().map(str::to_owned).collect(),
             container_tags: Vec::new(),
         }
     }

@@ -274,6 +274,16 @@ pub struct Attached {
     thread_bound: PhantomData<*const ()>,
 }
 
+impl Attached {
+    /// Ends it, leaving what is above it on the stack open.
+    pub(super) fn detach_anywhere(mut self) {
+        if let Mark::Place(mark) = self.mark {
+            self.mark = Mark::Nothing;
+            local::with(|local| local.detach_anywhere(mark, clock::now()));
+        }
+    }
+}
+
 impl Drop for Attached {
     fn drop(&mut self) {
         match &mut self.mark {
@@ -289,12 +299,33 @@ impl Drop for Attached {
 }
 
 impl Local {
+    fn find_mark(&self, mark: u64) -> Option<usize> {
+        let is_mark = |open: &Open| open.flags & flags::CONTEXT != 0 && open.parent == mark;
+        self.stack.open().iter().rposition(is_mark)
+    }
+
+    /// Takes the mark of a context off the stack once what is above it is gone.
+    fn detach_anywhere(&mut self, mark: u64, end: u64) {
+        if let Some(index) = self.find_mark(mark) {
+            if index + 1 == self.stack.open().len() {
+                self.finish_top(end);
+                self.finish_ended(end);
+                return;
+            }
+            let open = &mut self.stack.open_mut()[index..];
+            open[0].flags |= flags::ENDED;
+            for later in &mut open[1..] {
+                later.flags |= flags::EARLY;
+            }
+        }
+    }
+
     /// Takes the mark of a context off the stack, with whatever was left open above it.
     fn detach(&mut self, mark: u64, end: u64) {
-        let is_mark = |open: &Open| open.flags & flags::CONTEXT != 0 && open.parent == mark;
-        if let Some(index) = self.stack.open().iter().rposition(is_mark) {
+        if let Some(index) = self.find_mark(mark) {
             self.truncate_to(index + 1);
             self.finish_top(end);
+            self.finish_ended(end);
         }
     }
 

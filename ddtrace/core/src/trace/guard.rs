@@ -276,11 +276,19 @@ impl SpanRef {
         }
     }
 
+    /// A span of a segment.
+    pub(crate) fn of(segment: &Arc<Segment>, id: u64) -> Self {
+        Self {
+            id,
+            segment: Some(Arc::clone(segment)),
+        }
+    }
+
     fn recording(&self) -> bool {
         self.segment.is_some() && self.id != 0
     }
 
-    fn pen<R>(&self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
+    pub(crate) fn pen<R>(&self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
         let segment = self
             .segment
             .as_ref()

@@ -15,7 +15,7 @@
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
 //! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `guard`, `span` ·
-//! `future`, `border`, `builder`.
+//! `future`, `border`, `builder`, `shared`.
 
 mod baggage;
 mod border;
@@ -32,6 +32,7 @@ pub(crate) mod outbox;
 pub(crate) mod panic;
 pub(crate) mod segment;
 pub(crate) mod service;
+mod shared;
 mod site;
 mod span;
 mod tags;
@@ -61,6 +62,7 @@ pub use guard::{
     enter_child_of, enter_if, enter_off, enter_root,
 };
 pub use id::{SpanContextId, SpanId, TraceId};
+pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};
 pub use tags::{EventValue, SpanEvent, SpanLink, Tag, TagValue, Value};

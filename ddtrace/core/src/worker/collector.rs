@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -84,6 +85,9 @@ pub(super) async fn run(
                 return;
             }
             Event::Command(Some(Command::Run(task))) => tasks.run(task),
+            Event::Command(Some(Command::AwaitAgent(known))) => {
+                tokio::spawn(await_agent(Arc::clone(&agent), known));
+            }
             // Nobody can ask for anything any more.
             Event::Command(None) => return,
             Event::Woken | Event::Tick => {}
@@ -116,6 +120,13 @@ async fn first_answer(agent: &Agent, wake: &Notify) {
         }
     })
     .await;
+}
+
+/// Says when the agent has said what it can do.
+async fn await_agent(agent: Arc<Agent>, known: SyncSender<()>) {
+    if agent.watch_info().wait_for(Option::is_some).await.is_ok() {
+        let _ = known.try_send(());
+    }
 }
 
 /// Sends what is left, and ends the tasks: after the traces, or when half of the time for them is over.

@@ -58,6 +58,8 @@ enum Command {
     Stop(SyncSender<()>),
     /// Run one more task.
     Run(Task),
+    /// Say when it is known what the agent can do.
+    AwaitAgent(SyncSender<()>),
 }
 
 /// What core itself runs on every worker.
@@ -133,6 +135,19 @@ pub fn flush_within(timeout: Duration) -> bool {
     running.commands.send(Command::Flush(done)).is_ok() && wait(&is_done, Instant::now() + timeout)
 }
 
+/// Waits until the agent has said what it can do: from then on statistics, filters and formats are as it wants them. False if
+/// it has not within the time, or if nothing runs.
+///
+/// Nobody has to call it: until then everything is sent in the form that every agent takes.
+pub fn agent_known_within(timeout: Duration) -> bool {
+    let Some(running) = current() else {
+        return false;
+    };
+    let (known, is_known) = sync_channel(1);
+    running.commands.send(Command::AwaitAgent(known)).is_ok()
+        && wait(&is_known, Instant::now() + timeout)
+}
+
 /// Tells the worker something, if there is one.
 fn command(command: Command) {
     if let Some(running) = current() {
@@ -164,20 +179,22 @@ fn init(options: Options) -> Guard {
     }
     task::forget_added();
     diagnostics::configure(options.config.log_settings());
-    options.config.report_problems();
+    let config = Arc::clone(&options.config);
     if options.config.runtime_metrics {
         crate::runtime_metrics::watch_current();
     }
     crate::trace::panic::install_hook();
     watch_forks();
     let Some(running) = start(Arc::new(options), "init") else {
+        config.report_problems();
         return Guard { is_owner: false };
     };
-    let config = Arc::clone(&running.options.config);
     let is_enabled = running.tracer.is_enabled();
     RUNNING.store(Some(Arc::clone(&running)));
     tracer::install(Some(Arc::clone(&running.tracer)));
     crate::instrument::start(|integration| config.integration(integration).enabled);
+    // Not before the integrations with the program's logging have begun.
+    config.report_problems();
     if is_enabled {
         crate::instrument::switch_on();
     }

@@ -14,9 +14,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::key::{BLOCKED, Key};
 use super::obfuscation::Obfuscator;
-use super::sketch::Sketch;
+
 use crate::config::StatsLimits;
 use crate::export::finished::FinishedSpan;
+use crate::sketch::Sketch;
 
 /// The length of a bucket in nanoseconds.
 pub(super) const BUCKET: u64 = 10_000_000_000;
@@ -57,9 +58,9 @@ impl Group {
         self.duration = self.duration.saturating_add(duration);
         if span.error {
             self.errors += 1;
-            self.error.add(duration);
+            self.error.add(duration as f64);
         } else {
-            self.ok.add(duration);
+            self.ok.add(duration as f64);
         }
     }
 }

@@ -18,7 +18,6 @@ mod concentrator;
 mod key;
 mod obfuscation;
 mod payload;
-mod sketch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::concentrator::BUCKET;
-use super::sketch::tests::decode as decode_sketch;
 use super::*;
 use crate::config::MapEnvironment;
+use crate::sketch::tests::decode as decode_sketch;
 
 /// What a payload says, field by field, as the agent's schema names them.
 #[derive(Debug, Deserialize)]

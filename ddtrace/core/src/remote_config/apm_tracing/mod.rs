@@ -90,7 +90,8 @@ impl ApmTracing {
         }
         let config = Arc::new(self.local.with_remote_settings(&merged.settings()));
         config.report_problems();
-        tracer.set_config(config);
+        tracer.set_config(Arc::clone(&config));
+        crate::telemetry::configuration_changed(&config);
         if self.is_stopped && tracer::is_global(tracer) {
             // From here on an annotated function costs one load.
             crate::instrument::switch_off();

@@ -227,7 +227,10 @@ impl Local {
     #[cold]
     #[inline(never)]
     fn exit_rarely(&mut self, id: u64, end: u64) {
-        let Some(index) = self.stack.open().iter().rposition(|open| open.id == id) else {
+        // A mark that was left behind when what stood on it was taken back by its owner.
+        self.finish_ended(end);
+        let is_open = |open: &Open| open.id == id && open.flags & flags::CONTEXT == 0;
+        let Some(index) = self.stack.open().iter().rposition(is_open) else {
             return;
         };
         let above = self.stack.open().len() - index - 1;
@@ -246,6 +249,11 @@ impl Local {
             return;
         }
         self.finish_top(end);
+        self.finish_ended(end);
+    }
+
+    /// Takes what has ended off the top: it waited for what was above it.
+    pub(crate) fn finish_ended(&mut self, end: u64) {
         while let Some(top) = self
             .stack
             .last()

@@ -134,3 +134,69 @@ fn with_tracing_off_contexts_pass_through_and_nothing_is_recorded() {
     );
     assert_eq!(recorder.take().len(), 0);
 }
+
+/// B22 and its neighbours, and A9: what went wrong with the tags is told to the backend, by the local root.
+#[test]
+fn what_went_wrong_with_the_tags_is_on_the_local_root() {
+    let long = format!("_dd.p.big={}", "x".repeat(491));
+    for (max_length, inbound, expected) in [
+        ("512", "_dd.p.x=1", None),
+        ("512", "_dd.p.tid=640000", Some("malformed_tid 640000")),
+        ("512", "_dd.p.x", Some("decoding_error")),
+        // With the decision maker it is too long.
+        ("512", &*long, Some("inject_max_size")),
+        ("100", &*long, Some("extract_max_size")),
+        ("0", "_dd.p.x=1", Some("disabled")),
+    ] {
+        let recorder =
+            Recorder::with(|config| config.set("DD_TRACE_X_DATADOG_TAGS_MAX_LENGTH", max_length));
+        let headers = std::collections::HashMap::from([
+            ("x-datadog-trace-id".to_owned(), "7".to_owned()),
+            ("x-datadog-parent-id".to_owned(), "9".to_owned()),
+            ("x-datadog-tags".to_owned(), inbound.to_owned()),
+        ]);
+        let mut out = std::collections::HashMap::<String, String>::new();
+        {
+            let mut span = Span::start_from(&ROOT, extract(&headers));
+            let _entered = span.enter();
+            let _child = enter(&CHILD);
+            inject(&mut out);
+        }
+        assert_eq!(out["x-datadog-trace-id"], "7");
+        assert_eq!(out.contains_key("x-datadog-tags"), expected.is_none());
+        let spans = recorder.take();
+        let error = |name| named(&spans, name).meta("_dd.propagation_error");
+        assert_eq!(
+            (error("root"), error("child")),
+            (expected, None),
+            "{inbound}"
+        );
+    }
+}
+
+/// system-tests, `tests/parametric/test_128_bit_traceids.py`: with 128-bit ids off the upper half that came in is kept and goes on.
+#[test]
+fn the_upper_half_of_an_id_survives_where_ids_have_64_bits() {
+    let recorder = Recorder::with(|config| {
+        config
+            .set("DD_TRACE_PROPAGATION_STYLE", "datadog")
+            .set("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", "false")
+    });
+    let inbound = std::collections::HashMap::from(
+        [
+            ("x-datadog-trace-id", "1234567890123456789"),
+            ("x-datadog-parent-id", "987654321"),
+            ("x-datadog-tags", "_dd.p.tid=640cfd8d00000000"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let mut headers = std::collections::HashMap::<String, String>::new();
+    let span = Span::start_from(&ROOT, extract(&inbound));
+    inject_context(&span.context(), &mut headers);
+    drop(span);
+    assert_eq!(headers["x-datadog-trace-id"], "1234567890123456789");
+    assert!(headers["x-datadog-tags"].contains("_dd.p.tid=640cfd8d00000000"));
+    let spans = recorder.take();
+    assert_eq!(u128::from(spans[0].trace_id), 1_234_567_890_123_456_789);
+    assert_eq!(spans[0].meta("_dd.p.tid"), Some("640cfd8d00000000"));
+}

@@ -11,6 +11,7 @@ mod baggage;
 mod border;
 mod detached;
 mod sampling;
+mod shared;
 mod sync;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! DDSketch: durations as counts in bins whose width grows with their value, so that any quantile is right to 0.8 %.
+//! DDSketch: values as counts in bins whose width grows with the value, so that any quantile is right to 0.8 %.
 //!
 //! The mapping is the one of Datadog's backend, which merges sketches bin by bin: γ = 1 + 1/64, offset 1338.5. Source:
 //! sketches-go, `ddsketch/pb/ddsketch.proto`; libdatadog, `libdd-ddsketch`.
@@ -10,9 +10,22 @@ const INDEX_OFFSET: f64 = 1338.5;
 /// The most bins; beyond it the lowest ones become one.
 const MAX_BINS: usize = 2048;
 
-/// Counts of values that are not negative.
+/// Values of this and less count as nothing.
+const SMALLEST: f64 = f64::MIN_POSITIVE * GAMMA;
+
+/// Counts of values that are not negative: latencies, sizes. Grows up to 8 KiB.
+///
+/// ```
+/// use ddtrace_core::sketch::Sketch;
+///
+/// let mut sketch = Sketch::default();
+/// assert!(sketch.add(0.25));
+/// assert!(!sketch.add(f64::NAN));
+/// let mut bytes = Vec::new();
+/// sketch.encode(&mut bytes);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sketch {
+pub struct Sketch {
     /// Counts of bins without a gap. 32 bits are enough for ten seconds.
     bins: Vec<u32>,
     /// The number of the first bin.
@@ -21,14 +34,18 @@ pub(super) struct Sketch {
 }
 
 impl Sketch {
-    /// Counts a value.
-    pub(super) fn add(&mut self, value: u64) {
-        if value == 0 {
-            self.zeros = self.zeros.saturating_add(1);
-            return;
+    /// Counts a value. False for what cannot be counted: negative, infinite, not a number.
+    pub fn add(&mut self, value: f64) -> bool {
+        if !(0.0..f64::INFINITY).contains(&value) {
+            return false;
         }
-        let bin = self.bin(index(value as f64));
-        *bin = bin.saturating_add(1);
+        let count = if value < SMALLEST {
+            &mut self.zeros
+        } else {
+            self.bin(index(value))
+        };
+        *count = count.saturating_add(1);
+        true
     }
 
     fn bin(&mut self, index: i32) -> &mut u32 {
@@ -60,8 +77,8 @@ impl Sketch {
         &mut self.bins[at]
     }
 
-    /// Appends the sketch as protobuf.
-    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+    /// Appends the sketch as protobuf, the message `DDSketch`.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
         const MAPPING: u8 = 1;
         const POSITIVE: u8 = 2;
         const NEGATIVE: u8 = 3;
@@ -118,23 +135,23 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A decoded sketch: gamma, offset, first bin, counts, zeros. Written against the schema, not the encoder.
     #[derive(Debug, Default, PartialEq)]
-    pub(in crate::export::stats) struct Decoded {
-        pub(in crate::export::stats) gamma: f64,
-        pub(in crate::export::stats) offset: f64,
-        pub(in crate::export::stats) first: i64,
-        pub(in crate::export::stats) counts: Vec<f64>,
-        pub(in crate::export::stats) zeros: f64,
+    pub(crate) struct Decoded {
+        pub(crate) gamma: f64,
+        pub(crate) offset: f64,
+        pub(crate) first: i64,
+        pub(crate) counts: Vec<f64>,
+        pub(crate) zeros: f64,
     }
 
     impl Decoded {
         /// How many values it holds.
-        pub(in crate::export::stats) fn count(&self) -> f64 {
+        pub(crate) fn count(&self) -> f64 {
             self.zeros + self.counts.iter().sum::<f64>()
         }
 
@@ -180,7 +197,7 @@ pub(super) mod tests {
         f64::from_le_bytes(bytes.try_into().unwrap())
     }
 
-    pub(in crate::export::stats) fn decode(mut bytes: &[u8]) -> Decoded {
+    pub(crate) fn decode(mut bytes: &[u8]) -> Decoded {
         let mut decoded = Decoded::default();
         while !bytes.is_empty() {
             let tag = varint(&mut bytes);
@@ -213,9 +230,9 @@ pub(super) mod tests {
         decoded
     }
 
-    fn sketch(values: &[u64]) -> Sketch {
+    fn sketch(values: &[f64]) -> Sketch {
         let mut sketch = Sketch::default();
-        values.iter().for_each(|&value| sketch.add(value));
+        values.iter().for_each(|&value| assert!(sketch.add(value)));
         sketch
     }
 
@@ -242,7 +259,7 @@ pub(super) mod tests {
     #[test]
     fn values_are_in_the_bins_of_the_backend() {
         // The value 1 is in the bin of the offset; γ above it comes the next.
-        let decoded = decode(&encoded(&sketch(&[1, 1, 0])));
+        let decoded = decode(&encoded(&sketch(&[1.0, 1.0, 0.0])));
         assert_eq!(
             decoded,
             Decoded {
@@ -254,12 +271,92 @@ pub(super) mod tests {
             }
         );
         // ln(1e9) / ln(γ) + 1338.5 = 2675.09…
-        assert_eq!(decode(&encoded(&sketch(&[1_000_000_000]))).first, 2675);
+        assert_eq!(decode(&encoded(&sketch(&[1e9]))).first, 2675);
+    }
+
+    /// Vectors of `data-streams.md` §15.4, made by libdatadog. Long ones are given by length, beginning and end.
+    #[test]
+    fn bytes_are_those_of_the_reference() {
+        const HEAD: &str = "0a1209000000000040f03f110000000000ea9440";
+        let hundred: Vec<_> = (1..=100).map(f64::from).collect();
+        let cases: [(&[f64], usize, &str, &str); 10] = [
+            (&[1.0], 37, "120d1208000000000000f03f18f4141a00", ""),
+            (&[0.0], 33, "12001a0021000000000000f03f", ""),
+            (
+                &[0.5, 0.5, 0.0],
+                46,
+                "120d12080000000000000040189a141a0021000000000000f03f",
+                "",
+            ),
+            (
+                &[0.001, 0.001_000_1],
+                37,
+                "120d1208000000000000004018f80d1a00",
+                "",
+            ),
+            (
+                &[1.0, 1.015, 1.02],
+                45,
+                "12151210000000000000f03f000000000000004018f4141a00",
+                "",
+            ),
+            (
+                &[100.0, 128.0, 149.0],
+                247,
+                "12de0112d801000000000000f03f000000000000",
+                "000000000000000000f03f18c6191a00",
+            ),
+            (
+                &hundred,
+                2415,
+                "12d61212d012000000000000f03f000000000000",
+                "000040000000000000f03f18f4141a00",
+            ),
+            (
+                &[1e-8, 1e9],
+                16417,
+                "1287800112808001000000000000f03f00000000",
+                "000000000000000000f03f18e8091a00",
+            ),
+            (
+                &[1e9, 1e-8],
+                16417,
+                "1287800112808001000000000000f03f00000000",
+                "000000000000000000f03f18e8091a00",
+            ),
+            (
+                &[2048.0, 2049.0],
+                37,
+                "120d1208000000000000004018cc1c1a00",
+                "",
+            ),
+        ];
+        for (values, length, begin, end) in cases {
+            let bytes = encoded(&sketch(values));
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(bytes.len(), length, "{values:?}");
+            assert!(
+                hex.starts_with(&format!("{HEAD}{begin}")),
+                "{values:?}: {hex:.100}"
+            );
+            assert!(hex.ends_with(end), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_rejected() {
+        let mut sketch = Sketch::default();
+        for value in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(!sketch.add(value), "{value}");
+        }
+        assert_eq!(sketch, Sketch::default());
+        // A billionth has a bin of its own, and is not nothing.
+        assert!(sketch.add(1e-9) && sketch.zeros == 0 && sketch.first == 1);
     }
 
     #[test]
     fn beyond_the_limit_the_lowest_bins_become_one() {
-        let mut sketch = sketch(&[1, 2, 1_000_000]);
+        let mut sketch = sketch(&[1.0, 2.0, 1e6]);
         let top = sketch.first + 5000;
         *sketch.bin(top) += 7;
         *sketch.bin(0) += 1;
@@ -272,7 +369,8 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn quantiles_are_right_to_one_percent(mut values in proptest::collection::vec(0u64..10_000_000_000_000, 1..200)) {
-            let decoded = decode(&encoded(&sketch(&values)));
+            let floats: Vec<_> = values.iter().map(|&value| value as f64).collect();
+            let decoded = decode(&encoded(&sketch(&floats)));
             values.sort_unstable();
             prop_assert_eq!(decoded.count(), values.len() as f64);
             for quantile in [0.0, 0.5, 0.75, 0.95, 1.0] {

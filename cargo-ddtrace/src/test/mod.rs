@@ -1,0 +1,208 @@
+//! `cargo ddtrace test`: cargo's tests, unchanged, reported, and retried where that says something.
+//!
+//! ```text
+//! cargo ddtrace test [OURS] [CARGO TEST'S ARGUMENTS]
+//!   ├─ agent       with --local: the backend, in this process, with a memory on disk
+//!   ├─ coordinator owns the session, decides (library)
+//!   └─ cargo test  with our runner, and our rustdoc
+//!        ├─ runner BINARY   lists, runs, tells; its terminal reporter writes what cargo test would
+//!        └─ rustdoc         tells of doctests
+//! ```
+//!
+//! Cargo keeps the terminal. Everything of ours goes to standard error and begins `ddtrace:`; the exceptions are what a
+//! retried or skipped test changes in libtest's own lines, and the summary in JSON, the last line of standard output.
+
+pub(crate) mod coordinator;
+pub(crate) mod link;
+pub mod runner;
+pub(crate) mod rustdoc;
+pub mod summary;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::cli::{SummaryFormat, TestArgs};
+use crate::run::child::Ended;
+use crate::run::signals::{Signal, Signals};
+use coordinator::{Coordinator, Folder, Library, Manner, cargo, detached};
+
+/// How long cargo may take to end after it was asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long runners may take to say their last words once cargo has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// The status of our own errors.
+const USAGE: u8 = 2;
+
+fn say(line: &str) {
+    eprintln!("ddtrace: {line}");
+}
+
+/// What of ours a program is when cargo, not a person, starts it.
+pub fn called_by_cargo(words: &[OsString]) -> Option<ExitCode> {
+    if rustdoc::is_called(words.first()) {
+        return Some(rustdoc::main(words[1..].to_vec()));
+    }
+    match words.get(1)?.to_str()? {
+        "runner" => Some(runner::main(words[2..].to_vec())),
+        "coordinator" => Some(background(&words[2..])),
+        _ => None,
+    }
+}
+
+/// Runs cargo with these words (`test …`, `nextest run …`) and gives the status to end with.
+pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
+    let begun = Instant::now();
+    let mut command = tokio::process::Command::new(cargo::cargo());
+    command.args(&words);
+    let mut signals = Signals::new();
+    if !runner::is_enabled() {
+        return match command.spawn() {
+            Ok(child) => wait(child, &mut signals).await.0.status(),
+            Err(error) => cannot_start(&error),
+        };
+    }
+    let folder = match Folder::make(None) {
+        Ok(folder) => folder,
+        Err(error) => {
+            say(&format!("no folder for this session: {error}"));
+            return USAGE;
+        }
+    };
+    let listener = match folder.listen() {
+        Ok(listener) => listener,
+        Err(error) => {
+            say(&format!("no socket for this session: {error}"));
+            return USAGE;
+        }
+    };
+    let toolchain = cargo::toolchain(&words).await;
+    let manner = Manner {
+        isolate: arguments.isolate || isolates(),
+        timeout: arguments.test_timeout,
+        is_nextest: words.first().is_some_and(|word| word == "nextest"),
+    };
+    command.envs(cargo::environment(&toolchain, folder.path()));
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let coordinator = Coordinator::new(Library::none(), toolchain, manner, directory, words, None);
+    let server = tokio::spawn(coordinator.clone().serve(listener));
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return cannot_start(&error),
+    };
+    coordinator.warm().await;
+    let (ended, interrupted) = wait(child, &mut signals).await;
+    coordinator.drained(LAST_WORDS).await;
+    server.abort();
+    let counts = coordinator.count(|counts| *counts);
+    match arguments.summary {
+        SummaryFormat::Json => println!(
+            "{}",
+            counts.json(ended.status(), interrupted, begun.elapsed())
+        ),
+        SummaryFormat::Text if counts.tests > 0 => say(&counts.line()),
+        SummaryFormat::Text | SummaryFormat::None => {}
+    }
+    ended.status()
+}
+
+fn cannot_start(error: &std::io::Error) -> u8 {
+    say(&format!(
+        "cannot start {}: {error}",
+        cargo::cargo().to_string_lossy()
+    ));
+    127
+}
+
+/// `DD_CIVISIBILITY_RUST_EXECUTION`
+fn isolates() -> bool {
+    std::env::var("DD_CIVISIBILITY_RUST_EXECUTION")
+        .is_ok_and(|value| value.eq_ignore_ascii_case("isolated"))
+}
+
+/// Waits for cargo: how it ended, and whether somebody asked us to end.
+async fn wait(mut child: tokio::process::Child, signals: &mut Signals) -> (Ended, bool) {
+    let mut interrupted = false;
+    let mut deadline: Option<tokio::time::Instant> = None;
+    loop {
+        let patience = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            status = child.wait() => {
+                let ended = status.map_or(Ended::Code(1), Ended::of);
+                return (ended, interrupted);
+            }
+            signal = signals.next() => {
+                if interrupted {
+                    let _ = child.kill().await;
+                    return (Ended::Signal(signal.number()), true);
+                }
+                interrupted = true;
+                deadline = Some(tokio::time::Instant::now() + PATIENCE);
+                // An interrupt from the terminal has reached cargo already; the others come to us alone.
+                if signal != Signal::Interrupt
+                    && let Some(pid) = child.id()
+                {
+                    runner::os::signal(pid, signal.number());
+                }
+            }
+            () = patience => {
+                let _ = child.kill().await;
+                return (Ended::Signal(Signal::Interrupt.number()), true);
+            }
+        }
+    }
+}
+
+/// `cargo-ddtrace coordinator`, started by a runner that found none.
+fn background(words: &[OsString]) -> ExitCode {
+    let Some((path, owner)) = detached::arguments(words) else {
+        return ExitCode::from(USAGE);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return ExitCode::from(USAGE);
+    };
+    let code = runtime.block_on(async {
+        // Somebody else was faster.
+        let Ok(folder) = Folder::make(Some(path)) else {
+            return ExitCode::SUCCESS;
+        };
+        let Ok(listener) = folder.listen() else {
+            return ExitCode::from(USAGE);
+        };
+        let manner = Manner {
+            isolate: isolates(),
+            timeout: None,
+            is_nextest: owner.nextest.is_some(),
+        };
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let toolchain = cargo::toolchain(&[]).await;
+        let directory = package.clone().unwrap_or_default();
+        let coordinator = Coordinator::new(
+            Library::none(),
+            toolchain,
+            manner,
+            directory,
+            Vec::new(),
+            package,
+        );
+        let server = tokio::spawn(coordinator.clone().serve(listener));
+        while owner.is_alive() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        coordinator.drained(LAST_WORDS).await;
+        server.abort();
+        ExitCode::SUCCESS
+    });
+    runtime.shutdown_background();
+    code
+}

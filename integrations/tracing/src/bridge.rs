@@ -1,0 +1,293 @@
+//! The layer.
+//!
+//! No lock of the registry is held while a field is formatted or a span is written: a field's `Debug` is the user's code, which may
+//! make spans and events itself, and what we call may log. So a callback first takes the [`Bridged`] span out of the registry's
+//! extensions, as a clone of its `Arc`, and then works on that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ddtrace_core::diagnostics;
+use ddtrace_core::instrument::Settings;
+use ddtrace_core::trace::{
+    Context as Place, CurrentSpan, SharedSpan, Span, SpanEvent, SpanLink, Tag, Value, current_span,
+};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::bridged::{self, Bridged};
+use crate::fields::{EventFields, Failure};
+use crate::{OWN_TARGET, active, site};
+
+static SETTINGS: Settings = Settings::of("tracing");
+
+/// Targets that are left out unless asked for, with everything below them: what these libraries have to say is about themselves.
+const INTERNALS: [&str; 5] = ["h2", "hyper", "hyper_util", "mio", "tokio"];
+
+/// The number of the next layer.
+static LAYERS: AtomicUsize = AtomicUsize::new(0);
+
+/// A layer by which spans of `tracing` become spans of ddtrace; made by [`layer`].
+#[derive(Debug)]
+pub struct Bridge {
+    number: usize,
+    events: Option<Level>,
+    internals: bool,
+}
+
+/// A layer by which spans of `tracing` become spans of ddtrace: `registry().with(ddtrace::tracing::layer())`.
+pub fn layer() -> Bridge {
+    Bridge {
+        number: LAYERS.fetch_add(1, Ordering::Relaxed),
+        events: Some(Level::INFO),
+        internals: false,
+    }
+}
+
+impl Bridge {
+    /// The lowest level at which events become span events; `INFO` if not set, `None` for no events at all.
+    ///
+    /// Errors in events mark their span as failed whatever is set here.
+    #[must_use]
+    pub fn with_events(mut self, lowest: impl Into<Option<Level>>) -> Self {
+        self.events = lowest.into();
+        self
+    }
+
+    /// Whether spans and events of `h2`, `hyper`, `mio` and `tokio` take part; they do not if not set.
+    #[must_use]
+    pub fn with_internals(mut self, with: bool) -> Self {
+        self.internals = with;
+        self
+    }
+
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        let root = metadata.target().split("::").next().unwrap_or_default();
+        root != OWN_TARGET && (self.internals || !INTERNALS.contains(&root))
+    }
+}
+
+/// In the registry's extensions. A type of its own, so that nobody else's `Arc` is taken for it.
+struct Extension {
+    layer: usize,
+    bridged: Arc<Bridged>,
+}
+
+impl Bridge {
+    /// The span of an id, if it is one of this layer's.
+    fn bridged<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<Arc<Bridged>>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let span = context.span(id)?;
+        let extensions = span.extensions();
+        let all = extensions.get::<Vec<Extension>>()?;
+        let own = all.iter().find(|own| own.layer == self.number)?;
+        Some(Arc::clone(&own.bridged))
+    }
+
+    /// The place of the nearest span of this layer's, from this one up.
+    fn place<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<Place>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let scope: Vec<Id> = context.span_scope(id)?.map(|span| span.id()).collect();
+        let bridged = scope.iter().find_map(|id| self.bridged(id, context))?;
+        Some(bridged.span.context())
+    }
+
+    /// Starts the span where tracing says. Without a parent of its own it belongs under what is active, which is the innermost of
+    /// tracing's and ours.
+    fn start<S>(&self, attributes: &Attributes<'_>, context: &Context<'_, S>) -> Option<Span>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let site = site::of(attributes.metadata())?;
+        if !site.is_on() || SETTINGS.get().is_none() {
+            return None;
+        }
+        if attributes.is_root() {
+            return Some(Span::start_root(site));
+        }
+        let place = attributes
+            .parent()
+            .and_then(|parent| self.place(parent, context));
+        Some(match place {
+            Some(place) => Span::start_child_of(site, &place),
+            None => Span::start(site),
+        })
+    }
+}
+
+impl<S> Layer<S> for Bridge
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let metadata = attributes.metadata();
+        if !self.takes(metadata) || diagnostics::is_logging() {
+            return;
+        }
+        let Some(span) = self.start(attributes, &context).filter(Span::is_recording) else {
+            return;
+        };
+        let bridged = Bridged::new(SharedSpan::new(span));
+        bridged.span.set_tags(&[
+            Tag {
+                key: "target",
+                value: Value::Static(metadata.target()),
+            },
+            Tag {
+                key: "level",
+                value: Value::Static(metadata.level().as_str()),
+            },
+        ]);
+        bridged.record(|fields| attributes.record(fields));
+        let extension = Extension {
+            layer: self.number,
+            bridged: Arc::new(bridged),
+        };
+        if let Some(span) = context.span(id) {
+            let mut extensions = span.extensions_mut();
+            match extensions.get_mut::<Vec<Extension>>() {
+                Some(all) => all.push(extension),
+                None => extensions.insert(vec![extension]),
+            }
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(bridged) = self.bridged(id, &context) {
+            bridged.record(|fields| values.record(fields));
+        }
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        if let (Some(bridged), Some(followed)) =
+            (self.bridged(id, &context), self.bridged(follows, &context))
+        {
+            let link = SpanLink::from(&followed.span.context());
+            bridged.span.add_link(link);
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(bridged) = self.bridged(id, &context) {
+            active::enter(self.number, id.into_u64(), bridged);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        active::exit(self.number, id.into_u64());
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else {
+            return;
+        };
+        let own = {
+            let mut extensions = span.extensions_mut();
+            let all = extensions.get_mut::<Vec<Extension>>();
+            all.and_then(|all| {
+                let at = all.iter().position(|own| own.layer == self.number)?;
+                Some(all.swap_remove(at))
+            })
+        };
+        if let Some(bridged) = own.and_then(|own| Arc::into_inner(own.bridged)) {
+            bridged.span.finish_when_left();
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        if !self.takes(metadata) || diagnostics::is_logging() {
+            return;
+        }
+        let is_wanted = self
+            .events
+            .is_some_and(|lowest| *metadata.level() <= lowest);
+        let is_error = *metadata.level() == Level::ERROR;
+        if !is_wanted && !is_error {
+            return;
+        }
+        let Some(target) = self.target(event, &context) else {
+            return;
+        };
+        let mut fields = EventFields::default();
+        event.record(&mut fields);
+        if is_error && fields.error.is_some() {
+            target.fail(&fields.error);
+        }
+        if is_wanted {
+            target.add(span_event(metadata, fields));
+        }
+    }
+}
+
+/// The span that an event belongs to.
+enum Target {
+    OfTracing(Arc<Bridged>),
+    Ours(CurrentSpan),
+}
+
+impl Target {
+    fn fail(&self, failure: &Failure) {
+        match self {
+            Self::OfTracing(bridged) => bridged.fail(failure),
+            Self::Ours(span) => bridged::fail(failure, |kind, message, stack| {
+                span.set_error_message(kind, message, stack);
+            }),
+        }
+    }
+
+    fn add(&self, event: SpanEvent) {
+        match self {
+            Self::OfTracing(bridged) => bridged.span.add_event(event),
+            Self::Ours(span) => span.add_event(event),
+        }
+    }
+}
+
+impl Bridge {
+    /// The span that the event names, or what is active: the innermost of tracing's and ours.
+    fn target<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Option<Target>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if !event.is_contextual() {
+            let named = event.parent().and_then(|id| self.bridged(id, context))?;
+            return Some(Target::OfTracing(named));
+        }
+        let of_tracing = context
+            .lookup_current()
+            .and_then(|span| self.bridged(&span.id(), context));
+        let current = current_span();
+        match of_tracing {
+            Some(bridged)
+                if !current.is_recording() || bridged.span.id().span_id == current.span_id() =>
+            {
+                Some(Target::OfTracing(bridged))
+            }
+            _ => current.is_recording().then_some(Target::Ours(current)),
+        }
+    }
+}
+
+fn span_event(metadata: &Metadata<'static>, fields: EventFields) -> SpanEvent {
+    let event = match fields.message {
+        Some(message) => SpanEvent::new(message),
+        None => SpanEvent::new(metadata.name()),
+    };
+    let event = event
+        .with_attribute("level", metadata.level().as_str())
+        .with_attribute("target", metadata.target().to_owned());
+    fields
+        .attributes
+        .into_iter()
+        .fold(event, |event, (key, value)| {
+            event.with_attribute(key, value)
+        })
+}
