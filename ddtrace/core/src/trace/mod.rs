@@ -26,6 +26,7 @@ mod failure;
 mod future;
 mod guard;
 mod id;
+mod inherited;
 pub(crate) mod local;
 pub(crate) mod open;
 pub(crate) mod outbox;
@@ -61,6 +62,7 @@ pub use guard::{
     CurrentSpan, SpanGuard, SpanRef, active_at, current_root_span, current_span, enter,
     enter_child_of, enter_if, enter_off, enter_root,
 };
+pub use inherited::Inherited;
 pub use id::{SpanContextId, SpanId, TraceId};
 pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};

@@ -146,7 +146,7 @@ impl Local {
         self.buffer = None;
         self.shelf = Vec::new();
         self.spare = None;
-        self.ambient.clear();
+        self.ambient = Baggage::new();
     }
 
     /// In a forked child: nothing of the parent's is touched, its locks may be held by threads that do not exist here.
