@@ -17,6 +17,7 @@
 mod args;
 mod block;
 mod check;
+mod dependencies;
 mod entry;
 mod error;
 mod expand;
@@ -53,14 +54,20 @@ pub fn plain_trace(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Used through the crate `ddtrace`.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
-    main_fn::expand(args.into(), item.into(), MODE).into()
+    main_fn::expand(args.into(), item.into(), MODE, dependencies::embedded).into()
 }
 
 /// `#[main]` that leaves the function as it is.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn plain_main(args: TokenStream, item: TokenStream) -> TokenStream {
-    main_fn::expand(args.into(), item.into(), Mode::Plain).into()
+    main_fn::expand(
+        args.into(),
+        item.into(),
+        Mode::Plain,
+        dependencies::embedded,
+    )
+    .into()
 }
 
 /// Used through the crate `ddtrace`.
@@ -87,4 +94,17 @@ pub fn trace_block(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn plain_trace_block(input: TokenStream) -> TokenStream {
     span_macro::trace_block(input.into(), Mode::Plain).into()
+}
+
+/// Used through the crate `ddtrace`.
+#[proc_macro]
+pub fn dependencies(_input: TokenStream) -> TokenStream {
+    dependencies::expand(MODE).into()
+}
+
+/// `dependencies!` that embeds nothing.
+#[doc(hidden)]
+#[proc_macro]
+pub fn plain_dependencies(_input: TokenStream) -> TokenStream {
+    dependencies::expand(Mode::Plain).into()
 }

@@ -2,7 +2,8 @@
 //!
 //! What stands below it, another runtime's `main` included, moves into a function of the same name
 //! inside: the tracer is there before the runtime and still there when the runtime has shut down, so
-//! that the spans of its last tasks are sent, too. It opens no span.
+//! that the spans of its last tasks are sent, too. It opens no span. Beside it goes the list of the crates that the program
+//! is built from.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -13,8 +14,14 @@ use crate::expand::{Mode, facade};
 use crate::function::{self, Item};
 use crate::tokens::{Cursor, ours, ours_at};
 
-pub(crate) fn expand(args: TokenStream, item: TokenStream, mode: Mode) -> TokenStream {
-    match try_expand(args, item.clone(), mode) {
+/// `embedded` gives the item that goes beside `main`, for a path of the facade.
+pub(crate) fn expand(
+    args: TokenStream,
+    item: TokenStream,
+    mode: Mode,
+    embedded: fn(&TokenStream) -> TokenStream,
+) -> TokenStream {
+    match try_expand(args, item.clone(), mode, embedded) {
         Ok(tokens) => tokens,
         Err(error) => {
             let mut out = item;
@@ -24,7 +31,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, mode: Mode) -> TokenS
     }
 }
 
-fn try_expand(args: TokenStream, item: TokenStream, mode: Mode) -> Result<TokenStream> {
+fn try_expand(
+    args: TokenStream,
+    item: TokenStream,
+    mode: Mode,
+    embedded: fn(&TokenStream) -> TokenStream,
+) -> Result<TokenStream> {
     let path = find_path(&mut Cursor::new(args, Span::call_site()))?;
     let Item::Function(function) = function::parse(item)? else {
         return Err(Error::at(
@@ -59,7 +71,9 @@ fn try_expand(args: TokenStream, item: TokenStream, mode: Mode) -> Result<TokenS
     let semicolon = output.tokens().is_empty().then(|| ours!(;));
     let span = ours_at(name.span());
     let guard = quote::quote_spanned!(span=> let __dd_guard = #facade::init(););
+    let embedded = embedded(&facade);
     Ok(ours! {
+        #embedded
         #(#vis)* #name #(#generics)* #inputs #output #(#bounds)* {
             #guard
             #function

@@ -84,8 +84,8 @@ pub use ddtrace_sqlx_0_8 as sqlx_0_8;
 pub use ddtrace_tracing as tracing;
 
 pub use ddtrace_core::{
-    config, dogstatsd, events, instrument as registry, propagation, remote_config, runtime_metrics,
-    sampling,
+    config, correlation, dogstatsd, events, instrument as registry, propagation, remote_config,
+    runtime_metrics, sampling,
 };
 
 /// Starts the tracer with what the environment and the stable configuration files say.
@@ -101,6 +101,9 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
+#[doc = include_str!("docs/dependencies.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::dependencies;
 #[doc = include_str!("docs/main.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::main;
@@ -115,12 +118,14 @@ pub use ddtrace_macros::trace;
 pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
-    plain_main as main, plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+    plain_dependencies as dependencies, plain_main as main, plain_span as span,
+    plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, linkme};
+    pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
+    pub use ddtrace_core::telemetry::EmbeddedDependencies;
     pub use ddtrace_core::trace::*;
 }

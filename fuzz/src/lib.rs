@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use ddtrace_core::config::{Config, MapEnvironment};
 use ddtrace_core::http::{ClientIp, QueryTagging, hostname, sanitize_url};
 use ddtrace_core::propagation::{
     Carrier, CarrierMut, InjectContext, ProbabilityUpdate, PropagationTags, Propagator,
@@ -297,4 +298,32 @@ pub fn client_ip(data: &[u8]) {
     assert!(ClientIp::default().find(&headers, Some(peer)).is_some());
     ClientIp::default().find(&headers, None);
     ClientIp::new(Some("x-custom")).find(&headers, Some(peer));
+}
+
+/// Stable configuration files, the same text as that of the host and that of the fleet: whatever they say there is a
+/// configuration, every problem is one line, and what is read is bounded.
+pub fn stable_configuration(data: &[u8]) {
+    let environment = MapEnvironment::new()
+        .variable("_DD_SC_LOCAL_FILE_OVERRIDE", "/local")
+        .variable("_DD_SC_MANAGED_FILE_OVERRIDE", "/fleet")
+        .variable("TIER", "gold")
+        .argument("shop")
+        .argument("--mode=fast")
+        .executable("shop")
+        .file("/local", data)
+        .file("/fleet", data);
+    let config = Config::builder().environment(&environment).build();
+    assert!(!config.service.is_empty());
+    for problem in config.problems() {
+        let line = problem.to_string();
+        assert!(!line.contains('\n'), "{line:?}");
+    }
+    for setting in config.settings() {
+        // Default, host, fleet, and nothing else.
+        assert!(setting.entries().len() <= 3);
+        assert!(setting.entries().iter().all(|entry| {
+            let limit = data.len().max(64 << 10);
+            entry.raw.as_ref().is_none_or(|raw| raw.len() <= limit)
+        }));
+    }
 }

@@ -97,6 +97,29 @@ fn a_program_reports_its_start_its_configuration_and_its_end() {
     assert_eq!(kinds.last(), Some(&"app-closing"));
     assert!(kinds.contains(&"app-dependencies-loaded"), "{kinds:?}");
 
+    // What the program was built from, and with it the version of each library that is instrumented.
+    let of_kind = |wanted: &str, list: &str| -> Vec<Value> {
+        let payloads = all.iter().filter(|(kind, _)| kind == wanted);
+        let items = payloads.flat_map(|(_, payload)| payload[list].as_array().cloned());
+        items.flatten().collect()
+    };
+    let dependencies = of_kind("app-dependencies-loaded", "dependencies");
+    let version = |name: &str| {
+        let found = dependencies.iter().find(|one| one["name"] == name);
+        found
+            .and_then(|one| one["version"].as_str())
+            .unwrap_or_else(|| panic!("{name} is missing"))
+    };
+    assert_eq!(version("ddtrace-core"), version("ddtrace-axum"));
+    assert!(version("serde_json").starts_with("1."));
+    let integrations = of_kind("app-integrations-change", "integrations");
+    let axum = integrations
+        .iter()
+        .find(|one| one["name"] == "axum")
+        .expect("it is linked");
+    assert_eq!(axum["version"], version("axum"));
+    assert_eq!(axum["enabled"], true);
+
     let text = session.iter().map(|(_, body)| body.to_string());
     assert!(!text.collect::<String>().contains("0123456789abcdef"));
     let configuration = all[0].1["configuration"].as_array().expect("a list");

@@ -16,6 +16,8 @@ pub mod export;
 mod health_metrics;
 pub mod http;
 pub mod instrument;
+#[cfg(target_os = "linux")]
+mod process_discovery;
 pub mod process_tags;
 pub mod propagation;
 pub mod remote_config;
@@ -24,6 +26,7 @@ pub mod sampling;
 pub mod sketch;
 pub mod sql;
 mod stack_text;
+mod startup_log;
 pub mod telemetry;
 pub mod test_support;
 mod text;

@@ -12,7 +12,7 @@ type Target = (&'static str, fn(&[u8]));
 #[test]
 fn every_input_of_the_corpus_is_survived() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let targets: [Target; 9] = [
+    let targets: [Target; 10] = [
         ("b3_headers", targets::b3_headers),
         ("baggage_headers", targets::baggage_headers),
         ("client_ip", targets::client_ip),
@@ -20,6 +20,7 @@ fn every_input_of_the_corpus_is_survived() {
         ("query_obfuscation", targets::query_obfuscation),
         ("sampling_rules", targets::sampling_rules),
         ("span_rules", targets::span_rules),
+        ("stable_configuration", targets::stable_configuration),
         ("tracecontext_headers", targets::tracecontext_headers),
         ("tracestate", targets::tracestate),
     ];

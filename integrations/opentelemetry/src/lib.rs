@@ -15,7 +15,7 @@
 //!
 //! # What becomes of a span
 //!
-//! The name is the **resource**. The **operation name** follows from kind and attributes ([`operation`](self#operation-names)). Attributes
+//! The name is the **resource**. The **operation name** follows from kind and attributes ([below](#operation-names)). Attributes
 //! become tags: texts and booleans `meta`, numbers `metrics`, arrays one tag an element (`key.0`, `key.1`). These have a meaning of
 //! their own:
 //!

@@ -6,6 +6,7 @@ use std::process::Command;
 use ddtrace_tests::http;
 use ddtrace_tests::payload::Span;
 use ddtrace_tests::process::Process;
+use ddtrace_tests::test_agent::TestAgent;
 use ddtrace_tests::weather::{Agent, Weather};
 use serde_json::{Value, json};
 
@@ -234,6 +235,51 @@ fn both_interfaces_make_one_trace_and_a_flush_delivers_it() {
     assert_eq!(unknown.expect("it answers").status, 400);
     let flushed = app.post("/trace/otel/flush", json!({ "seconds": 30 }));
     assert_eq!(flushed["success"], true);
+}
+
+#[test]
+fn baggage_is_that_of_both_interfaces() {
+    let app = App::start(&[]);
+    let remote = app.post(
+        "/trace/span/extract_headers",
+        json!({ "http_headers": [["baggage", "came=in"]] }),
+    );
+    let span = app.start_span(
+        "/trace/span/start",
+        json!({ "name": "carrier", "parent_id": remote["span_id"] }),
+    );
+    let on =
+        |key: &str, value: &str| json!({ "span_id": span["span_id"], "key": key, "value": value });
+    app.post("/trace/span/set_baggage", on("a", "1"));
+    let theirs = app.post("/trace/otel/otel_set_baggage", on("b", "2"));
+    assert_eq!(theirs["value"], "2");
+    let one = app.call("GET", "/trace/span/get_baggage", on("b", ""));
+    assert_eq!(one["baggage"], "2");
+    app.post("/trace/span/remove_baggage", on("a", ""));
+    let all = app.call(
+        "GET",
+        "/trace/span/get_all_baggage",
+        json!({ "span_id": span["span_id"] }),
+    );
+    assert_eq!(all["baggage"], json!({ "b": "2", "came": "in" }));
+    app.post("/trace/span/finish", on("", ""));
+    let headers = app.post("/trace/span/inject_headers", on("", ""));
+    assert!(headers.to_string().contains("b=2"), "{headers}");
+    app.post("/trace/span/remove_all_baggage", on("", ""));
+    assert_eq!(app.flush().concat().len(), 1);
+}
+
+#[test]
+fn what_the_agent_says_can_be_waited_for() {
+    // The agent that system-tests use, if it is installed.
+    let Some(agent) = TestAgent::start() else {
+        return;
+    };
+    let app = App::start(&[("DD_TRACE_AGENT_URL", &agent.url())]);
+    let ready = app.call("GET", "/trace/agent/ensure_agent_info", Value::Null);
+    assert_eq!(ready, json!({ "ready": true }));
+    let applied = app.post("/trace/remote-config/apply", json!({}));
+    assert_eq!(applied, json!({ "applied_configs": [] }));
 }
 
 #[test]

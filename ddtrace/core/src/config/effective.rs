@@ -27,6 +27,8 @@ pub enum ApiVersion {
     V04,
     /// Arrays over a table of strings.
     V05,
+    /// Maps with integer keys, over texts that are written once.
+    V1,
 }
 
 /// What becomes of incoming context.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET};
+use super::agent_url::{AgentUrl, DogstatsdAddress, METRIC_SOCKET, TRACE_SOCKET, without_userinfo};
 use super::effective::{
     ApiVersion, Config, DbmMode, ExtractBehavior, Facts, InstallSignature, QueryObfuscation,
     StatsLimits, TelemetrySettings, TraceExporter, UNNAMED,
@@ -33,7 +33,15 @@ impl Config {
         let named = values.text(DD_SERVICE).or_else(|| tag("service"));
         let env = values.text(DD_ENV).or_else(|| tag("env"));
         let version = values.text(DD_VERSION).or_else(|| tag("version"));
-        tags.retain(|(key, _)| key != "service" && key != "version");
+        let git_repository_url = values
+            .text(DD_GIT_REPOSITORY_URL)
+            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)));
+        let git_commit_sha = values
+            .text(DD_GIT_COMMIT_SHA)
+            .or_else(|| tag("git.commit.sha"));
+        // These stand where the settings of these names would.
+        let moved = ["service", "version", "git.repository_url", "git.commit.sha"];
+        tags.retain(|(key, _)| !moved.contains(&&**key));
 
         let appsec_enabled = values.maybe_flag(DD_APPSEC_ENABLED);
         let appsec = appsec_enabled == Some(true);
@@ -100,6 +108,8 @@ impl Config {
             ApiVersion::V04
         } else if wants_v05 {
             ApiVersion::V05
+        } else if values.text(DD_TRACE_API_VERSION).as_deref() == Some("v1") {
+            ApiVersion::V1
         } else {
             ApiVersion::V04
         };
@@ -247,8 +257,8 @@ impl Config {
             traceback_max_size: values.size(DD_TRACE_SPAN_TRACEBACK_MAX_SIZE),
 
             git_metadata: values.flag(DD_TRACE_GIT_METADATA_ENABLED),
-            git_repository_url: values.text(DD_GIT_REPOSITORY_URL),
-            git_commit_sha: values.text(DD_GIT_COMMIT_SHA),
+            git_repository_url,
+            git_commit_sha,
             process_tags: values.flag(DD_EXPERIMENTAL_PROPAGATE_PROCESS_TAGS_ENABLED),
             external_env: values.text(DD_EXTERNAL_ENV),
             entity_id: values.text(DD_ENTITY_ID),

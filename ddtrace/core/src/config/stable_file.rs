@@ -1,8 +1,9 @@
 //! Stable configuration files: settings for a whole host, by an administrator or by the fleet.
 //!
-//! A file holds defaults (`apm_configuration_default`), and `rules` that apply to the processes
-//! that all their selectors match; the first matching rule goes over the defaults. Values may hold
-//! templates: `{{environment_variables[X]}}`. The format is that of `spec/core.md` §1.3.
+//! A file holds defaults (`apm_configuration_default`), and `apm_configuration_rules`, or `rules` for short, that apply to the
+//! processes that all their selectors match; the first matching rule goes over the defaults. Values may hold
+//! templates: `{{environment_variables[X]}}`, with the key in quotes or not. The format is that of `spec/core.md` §1.3; the
+//! long name of the rules and the quotes are those of system-tests, `tests/parametric/test_config_consistency.py`.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,6 +14,9 @@ use super::yaml::{self, Yaml};
 
 /// The largest file that is read.
 const MAX_FILE_SIZE: u64 = 1 << 20;
+
+/// The longest value that templates may make, in bytes: a few bytes of template can stand for a lot of text.
+const MAX_RENDERED: usize = 64 << 10;
 
 /// Where the files are on this system.
 #[cfg(target_os = "macos")]
@@ -97,13 +101,19 @@ fn interpret(document: &Yaml, process: &Process) -> Result<StableConfig, &'stati
         None | Some(Yaml::Null) => BTreeMap::new(),
         Some(map) => scalars(map).ok_or("expected a map under apm_configuration_default")?,
     };
-    let rules = match document.get("rules") {
-        None | Some(Yaml::Null) => &[][..],
-        Some(Yaml::List(rules)) => rules,
-        Some(_) => return Err("expected a list under rules"),
-    };
     // All rules are read before one is chosen: a file with a wrong rule is wrong on every host.
-    let rules: Vec<Rule> = rules.iter().map(Rule::read).collect::<Result<_, _>>()?;
+    let mut rules = Vec::new();
+    for key in ["apm_configuration_rules", "rules"] {
+        match document.get(key) {
+            None | Some(Yaml::Null) => {}
+            Some(Yaml::List(list)) => {
+                for rule in list {
+                    rules.push(Rule::read(rule)?);
+                }
+            }
+            Some(_) => return Err("expected a list under rules"),
+        }
+    }
     let matching = rules.into_iter().find(|rule| rule.matches(process, &tags));
     values.extend(matching.map(|rule| rule.configuration).unwrap_or_default());
     for value in values.values_mut() {
@@ -245,6 +255,16 @@ impl Selector {
     }
 }
 
+/// A key without the quotes that it may stand in.
+fn unquoted(key: &str) -> &str {
+    let key = key.trim();
+    let quoted = ['\'', '"'].iter().find_map(|quote| {
+        let inside = key.strip_prefix(*quote)?;
+        inside.strip_suffix(*quote)
+    });
+    quoted.unwrap_or(key)
+}
+
 /// Replaces the templates in a value. What they produce is not looked at again.
 fn render(
     value: &str,
@@ -258,7 +278,7 @@ fn render(
             .split_once("}}")
             .ok_or("expected }} after {{ in a value")?;
         let (origin, key) = match template.split_once('[') {
-            Some((origin, key)) => (origin, key.split(']').next().map(str::trim)),
+            Some((origin, key)) => (origin, key.split(']').next().map(unquoted)),
             None => (template, None),
         };
         let found = match (origin.trim(), key) {
@@ -270,6 +290,9 @@ fn render(
         };
         out.push_str(head);
         out.push_str(found.unwrap_or("UNDEFINED"));
+        if out.len() > MAX_RENDERED {
+            return Err("expected values of at most 64 KiB");
+        }
         rest = tail;
     }
     out.push_str(rest);
@@ -386,7 +409,34 @@ rules:
     }
 
     #[test]
+    fn rules_have_two_names_and_the_long_one_comes_first() {
+        let rule = |key: &str, value: &str| {
+            format!("{key}:\n- selectors: []\n  configuration: {{A: {value}}}\n")
+        };
+        let (long, short) = (
+            rule("apm_configuration_rules", "long"),
+            rule("rules", "short"),
+        );
+        assert_eq!(values(&short).unwrap(), "A=short");
+        assert_eq!(values(&long).unwrap(), "A=long");
+        assert_eq!(values(&format!("{short}{long}")).unwrap(), "A=long");
+        assert_eq!(
+            values("apm_configuration_rules: x").unwrap_err(),
+            "expected a list under rules"
+        );
+    }
+
+    #[test]
+    fn what_system_tests_write_is_read() {
+        let text = "apm_configuration_rules:\n- configuration:\n    DD_SERVICE: \"{{process_arguments['--mode']}}\"\n  \
+                    selectors:\n  - key: --mode\n    matches:\n    - fast\n    operator: equals\n    origin: process_arguments\n";
+        assert_eq!(values(text).unwrap(), "DD_SERVICE=fast");
+        assert!(values("?? ??; ??\t\n\n --- `??").is_err());
+    }
+
+    #[test]
     fn templates_are_rendered() {
+        let long = "x".repeat(1000);
         let cases = [
             ("x-{{language}}", Ok("x-rust")),
             (
@@ -394,16 +444,24 @@ rules:
                 Ok("gold/blue"),
             ),
             ("{{process_arguments[--mode]}}", Ok("fast")),
+            ("{{process_arguments['--mode']}}", Ok("fast")),
+            ("{{environment_variables[ 'TIER' ]}}", Ok("gold")),
+            ("{{tags['c]}}", Ok("UNDEFINED")),
             (
                 "{{process_arguments[verbose]}} {{moon}} {{tags}}",
                 Ok("UNDEFINED UNDEFINED UNDEFINED"),
             ),
             ("{{language", Err("expected }} after {{ in a value")),
             ("}} {", Ok("}} {")),
+            (
+                &"{{tags[long]}}".repeat(100),
+                Err("expected values of at most 64 KiB"),
+            ),
         ];
         for (template, expected) in cases {
-            let text =
-                format!("tags: {{c: blue}}\napm_configuration_default:\n  K: \"{template}\"");
+            let text = format!(
+                "tags: {{c: blue, long: {long}}}\napm_configuration_default:\n  K: \"{template}\""
+            );
             let expected = expected
                 .map(|value| format!("K={value}"))
                 .map_err(str::to_owned);

@@ -54,7 +54,7 @@ settings! {
     DD_ENV => text(),
     /// The version of the service.
     DD_VERSION => text(),
-    /// Tags for every span. `service`, `env` and `version` in it stand in for the settings of those names.
+    /// Tags for every span. `service`, `env`, `version`, `git.repository_url` and `git.commit.sha` in it stand in for the settings of those names.
     DD_TAGS => optional(Kind::Tags).otel(&["OTEL_RESOURCE_ATTRIBUTES"]),
     /// Renames services: spans of the first name are reported under the second.
     DD_SERVICE_MAPPING => optional(Kind::Mapping),
@@ -81,8 +81,8 @@ settings! {
     DD_DOGSTATSD_PORT => of(Kind::Integer { min: 1, max: 65_535, beyond: Beyond::Default }, "8125")
         .products(&["dogstatsd"]),
 
-    /// Format of trace payloads. `v0.5` is smaller, but has no structured metadata, links or events.
-    DD_TRACE_API_VERSION => of(Kind::Choice(&["v0.4", "v0.5"]), "v0.4"),
+    /// Format of trace payloads. `v0.5` is smaller, but has no structured metadata, links or events; `v1` is used if the agent says that it takes it.
+    DD_TRACE_API_VERSION => of(Kind::Choice(&["v0.4", "v0.5", "v1"]), "v0.4"),
     /// Bytes of finished spans that wait for sending; beyond it new chunks are dropped and counted.
     DD_TRACE_WRITER_BUFFER_SIZE_BYTES => integer(1024, Beyond::Nearest, "20971520"),
     /// Largest payload in bytes; at most the size of the buffer.

@@ -580,6 +580,22 @@ fn nothing_secret_is_shown() {
 }
 
 #[test]
+fn the_repository_may_stand_among_the_tags() {
+    let tags = "DD_TAGS=git.repository_url:https://user:hunter2@git.example/r.git,git.commit.sha:abc,team:x";
+    let from_tags = config(&[tags]);
+    assert_eq!(
+        (
+            from_tags.git_repository_url.as_deref(),
+            from_tags.git_commit_sha.as_deref()
+        ),
+        (Some("https://git.example/r.git"), Some("abc"))
+    );
+    assert_eq!(from_tags.tags, [("team".to_owned(), "x".to_owned())]);
+    let own = config(&[tags, "DD_GIT_COMMIT_SHA=def"]);
+    assert_eq!(own.git_commit_sha.as_deref(), Some("def"));
+}
+
+#[test]
 fn telemetry_can_count_otel_variables() {
     let config = config(&[
         "OTEL_SERVICE_NAME=o",

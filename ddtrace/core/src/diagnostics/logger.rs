@@ -28,6 +28,9 @@ const MAX_HEAD: u64 = 64;
 /// The longest line, in bytes.
 const MAX_LINE: usize = 4096;
 
+/// The longest announcement, in bytes.
+const MAX_ANNOUNCEMENT: usize = 64 << 10;
+
 /// How the log behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -223,14 +226,47 @@ impl Logger {
         message: fmt::Arguments<'_>,
         fallback: &mut dyn Write,
     ) {
-        if !self.is_enabled(level) {
-            return;
+        if self.is_enabled(level) {
+            self.write(now, level, place, message, false, fallback);
         }
+    }
+
+    /// Writes a line whatever its level is, unless nothing is written at all.
+    pub(super) fn announce(&self, level: Level, message: fmt::Arguments<'_>) {
+        self.announce_to(level, message, &mut io::stderr());
+    }
+
+    fn announce_to(&self, level: Level, message: fmt::Arguments<'_>, fallback: &mut dyn Write) {
+        if self.is_written(Level::Error) {
+            let now = Instant::now();
+            self.write(now, level, None, message, true, fallback);
+        }
+    }
+
+    fn write(
+        &self,
+        now: Instant,
+        level: Level,
+        place: Option<&'static Location<'static>>,
+        message: fmt::Arguments<'_>,
+        is_announced: bool,
+        fallback: &mut dyn Write,
+    ) {
         let Some(_mark) = Mark::set() else { return };
         // The message is made before the lock is taken: it may run code that is not ours.
-        let mut line = Line(String::new());
-        if line.write_fmt(message).is_err() {
-            line.0.push_str("...");
+        let limit = if is_announced {
+            MAX_ANNOUNCEMENT
+        } else {
+            MAX_LINE
+        };
+        let mut line = Line {
+            text: String::new(),
+            limit,
+        };
+        let is_whole = line.write_fmt(message).is_ok();
+        let mut line = line.text;
+        if !is_whole {
+            line.push_str("...");
         }
         {
             let Some(mut state) = self.lock_soon() else {
@@ -238,9 +274,9 @@ impl Logger {
             };
             let state = state.get_or_insert_with(|| State::new(Settings::default().rate));
             if let Some(copy) = state.copy.as_mut().filter(|_| self.is_copied(level)) {
-                copy.write_until_full(level, &line.0);
+                copy.write_until_full(level, &line);
             }
-            if !self.is_written(level) {
+            if !is_announced && !self.is_written(level) {
                 return;
             }
             let unlimited = self.is_written(Level::Debug) || state.rate.is_zero();
@@ -249,23 +285,23 @@ impl Logger {
                     None => return,
                     Some(0) => {}
                     Some(count) => {
-                        let _ = write!(line.0, " ({count} more like this were left out)");
+                        let _ = write!(line, " ({count} more like this were left out)");
                     }
                 }
             }
             if let Some(file) = &mut state.file {
-                file.write(level, &line.0);
+                file.write(level, &line);
                 return;
             }
         }
         // What follows is the program's, or may wait for whoever reads: no lock of ours is held.
         let sinks = self.sinks.load();
         let mut sinks = sinks.iter().flat_map(|sinks| sinks.iter());
-        if sinks.any(|sink| crate::text::guarded(|| sink(level, &line.0)).unwrap_or(false)) {
+        if sinks.any(|sink| crate::text::guarded(|| sink(level, &line)).unwrap_or(false)) {
             return;
         }
         // One write per line keeps lines of several threads and processes apart.
-        let text = format!("ddtrace: {level}: {}\n", line.0);
+        let text = format!("ddtrace: {level}: {line}\n");
         let _ = fallback.write_all(text.as_bytes());
     }
 }
@@ -298,18 +334,21 @@ impl State {
 
 /// Collects a message as one line of bounded length: characters that would break the line, or
 /// move the cursor of whoever reads it, are escaped.
-struct Line(String);
+struct Line {
+    text: String,
+    limit: usize,
+}
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
-            if self.0.len() >= MAX_LINE {
+            if self.text.len() >= self.limit {
                 return Err(fmt::Error);
             }
             if c.is_control() && c != '\t' {
-                self.0.extend(c.escape_default());
+                self.text.extend(c.escape_default());
             } else {
-                self.0.push(c);
+                self.text.push(c);
             }
         }
         Ok(())
@@ -460,6 +499,20 @@ mod tests {
                 &expected[..expected.find(' ').map_or(0, |end| end + 1)]
             };
             assert_eq!(levels, expected, "{set:?}");
+        }
+    }
+
+    #[test]
+    fn announcements_are_written_unless_the_log_is_off() {
+        let message = "x".repeat(10_000);
+        for (set, expected) in [
+            (None, 0),
+            (Some(Level::Error), "ddtrace: info: \n".len() + 10_000),
+        ] {
+            let logger = logger(set, 60);
+            let mut out = Vec::new();
+            logger.announce_to(Level::Info, format_args!("{message}"), &mut out);
+            assert_eq!(out.len(), expected, "{set:?}");
         }
     }
 

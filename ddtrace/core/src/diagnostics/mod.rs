@@ -93,6 +93,12 @@ pub fn log_always(level: Level, message: fmt::Arguments<'_>) {
     LOGGER.log(level, None, message);
 }
 
+/// Writes a line that somebody asked for by a setting of its own: whatever the level is, unless the log is off, and as long as
+/// it is.
+pub(crate) fn announce(level: Level, message: fmt::Arguments<'_>) {
+    LOGGER.announce(level, message);
+}
+
 /// [`log`] at level `error`.
 #[track_caller]
 pub fn error(message: fmt::Arguments<'_>) {

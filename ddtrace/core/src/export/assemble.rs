@@ -9,19 +9,19 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::decide_early::{BAGGAGE_PREFIX, baggage_tags, decide_early};
 use super::finished::{FinishedSpan, SpanHead};
 use crate::config::Config;
+use crate::process_tags::ProcessTags;
 use crate::propagation::{PropagationError, PropagationTags};
-use crate::sampling::{
-    Decision, SamplingPriority, SamplingSubject, SpanDecision, SpanRules, TagLookup, TagValue,
-};
+use crate::sampling::{Decision, SamplingPriority, SamplingSubject, SpanDecision, SpanRules};
 use crate::stack_text::StackText;
 use crate::text::floor_char_boundary;
 use crate::trace::clock::TickConverter;
 use crate::trace::open::{Open, Record, flags};
 use crate::trace::segment::{Buffer, LateTag, Sampling, Segment};
 use crate::trace::service::{ServiceId, ServiceNames};
-use crate::trace::{StoredValue, Tags, Value};
+use crate::trace::{StoredValue, Tags};
 
 /// The agent cuts longer services, names and types; so do we, that a user sees what will be stored.
 const NAME_LIMIT: usize = 100;
@@ -42,6 +42,7 @@ pub(crate) struct Assembler {
     names: ServiceNames,
     process_id: f64,
     pub(crate) runtime_id: String,
+    process_tags: ProcessTags,
     /// `_dd.tracer_kr`: the share of chunks that was not dropped lately.
     pub(crate) keep_rate: f64,
 }
@@ -95,6 +96,7 @@ impl ChunkTexts {
 impl Assembler {
     pub(crate) fn new(config: Arc<Config>, runtime_id: String) -> Self {
         Self {
+            process_tags: ProcessTags::of(&config),
             config,
             clock: TickConverter::new(),
             names: ServiceNames::default(),
@@ -106,7 +108,10 @@ impl Assembler {
 
     /// Brings configuration, clock and names up to date; once before a round of chunks.
     pub(crate) fn refresh(&mut self, config: Arc<Config>) {
-        self.config = config;
+        if !Arc::ptr_eq(&self.config, &config) {
+            self.process_tags = ProcessTags::of(&config);
+            self.config = config;
+        }
         self.clock.refit();
         self.names.refresh();
         crate::trace::tracer::set_seconds(crate::trace::clock::wall());
@@ -335,6 +340,7 @@ impl Assembler {
         if let Some(env) = config.env.as_deref().filter(|_| span.meta("env").is_none()) {
             span.meta.push(("env", env.into()));
         }
+        super::derived_tags::add(span, config);
         let is_global = span.service == config.service;
         if let Some(version) = version {
             span.set_meta("version", version);
@@ -476,6 +482,9 @@ impl Assembler {
                 }
             }
         }
+        if !self.process_tags.as_str().is_empty() {
+            span.set_meta("_dd.tags.process", self.process_tags.as_str());
+        }
         if self.config.git_metadata {
             if let Some(url) = &self.config.git_repository_url {
                 span.set_meta("_dd.git.repository_url", url);
@@ -496,88 +505,12 @@ fn add_span_decision(span: &mut FinishedSpan<'_>, decision: SpanDecision) {
     }
 }
 
-/// The sampler's decision while the local root is still open, for whoever needs it before: injection, partial flush.
-pub(crate) fn decide_early(segment: &Segment, config: &Config) -> Decision {
-    segment.with_root(|site, service, tags| {
-        let rare = tags.and_then(|tags| tags.rare.as_deref());
-        let service = rare
-            .and_then(|rare| rare.service_id)
-            .map_or(service, ServiceId);
-        let interned = crate::trace::service::name(service);
-        let text = rare.and_then(|rare| rare.service.as_deref());
-        let own = text.or(interned.as_deref()).unwrap_or(&config.service);
-        let name = rare
-            .and_then(|rare| rare.name.as_deref())
-            .unwrap_or(site.name());
-        let resource = rare
-            .and_then(|rare| rare.resource.as_deref())
-            .or(site.resource())
-            .unwrap_or(name);
-        segment.tracer.sampler.decide(&SamplingSubject {
-            trace_id_low: segment.trace_id.low(),
-            service: config.service_mapping.get(own).map_or(own, |to| &**to),
-            env: config.env.as_deref().unwrap_or_default(),
-            name,
-            resource,
-            tags: &RootTags {
-                tags,
-                segment,
-                config,
-            },
-        })
-    })
-}
-
-/// The local root's tags for a rule that looks at them, before the root is done.
-struct RootTags<'a> {
-    tags: Option<&'a Tags>,
-    segment: &'a Segment,
-    config: &'a Config,
-}
-
-impl TagLookup for RootTags<'_> {
-    fn tag(&self, key: &str) -> Option<TagValue<'_>> {
-        match self.tags.and_then(|tags| tags.get(key)) {
-            Some(Value::Static(text) | Value::Text(text)) => Some(TagValue::Text(text)),
-            Some(Value::Number(number)) => Some(TagValue::Number(number)),
-            Some(Value::Absent) | None => {
-                let key = key.strip_prefix(BAGGAGE_PREFIX)?;
-                let mut tags = baggage_tags(self.segment, self.config);
-                let (_, value) = tags.find(|&(candidate, _)| candidate == key)?;
-                Some(TagValue::Text(value))
-            }
-        }
-    }
-}
-
-/// What begins the key of a tag that is baggage.
-const BAGGAGE_PREFIX: &str = "baggage.";
-
-/// The baggage that came with the trace, as far as the user wants it as tags of the local root. What was set later is none.
-fn baggage_tags<'a>(
-    segment: &'a Segment,
-    config: &'a Config,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let wanted = &config.baggage_tag_keys;
-    segment
-        .baggage()
-        .iter()
-        .filter(move |(key, _)| wanted.iter().any(|wanted| wanted == "*" || wanted == key))
-}
-
 fn add_baggage_tags<'a>(span: &mut FinishedSpan<'a>, segment: &'a Segment, texts: &'a ChunkTexts) {
     for key in &texts.baggage_keys {
         let value = segment.baggage().get(&key[BAGGAGE_PREFIX.len()..]);
         if let Some(value) = value.filter(|_| span.meta(key).is_none()) {
             span.meta.push((key, cut_text(value)));
         }
-    }
-}
-
-impl TagLookup for FinishedSpan<'_> {
-    fn tag(&self, key: &str) -> Option<TagValue<'_>> {
-        let text = self.meta(key).map(TagValue::Text);
-        text.or_else(|| self.metric(key).map(TagValue::Number))
     }
 }
 

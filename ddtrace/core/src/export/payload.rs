@@ -1,7 +1,10 @@
 //! A payload that grows chunk by chunk.
 
+use std::sync::Arc;
+
 use super::finished::FinishedSpan;
 use super::msgpack::ARRAY_32_HEAD;
+use super::v1::{self, ProcessHead};
 use super::{v04, v05};
 
 /// Which of the agent's trace endpoints a payload is for.
@@ -14,6 +17,8 @@ pub enum Format {
     },
     /// `POST /v0.5/traces`.
     V05,
+    /// `POST /v1.0/traces`.
+    V1,
 }
 
 /// A finished payload.
@@ -40,22 +45,31 @@ pub struct PayloadBuilder {
     /// Spans of the chunk in hand, and where its head stands.
     in_chunk: u32,
     head: usize,
+    /// Whether the last chunk was ended.
+    is_ended: bool,
 }
 
 #[derive(Debug)]
 enum Encoder {
     V04(Box<v04::Encoder>),
     V05(Box<v05::Encoder>),
+    V1(Box<v1::Encoder>),
 }
 
 impl PayloadBuilder {
-    /// An empty payload.
+    /// An empty payload. One of v1 says nothing about the process.
     pub fn new(format: Format) -> Self {
+        Self::of_process(format, &Arc::default())
+    }
+
+    /// An empty payload, which says whose spans these are if its format has a place for it.
+    pub(crate) fn of_process(format: Format, head: &Arc<ProcessHead>) -> Self {
         let encoder = match format {
             Format::V04 { native_events } => {
                 Encoder::V04(Box::new(v04::Encoder::new(native_events)))
             }
             Format::V05 => Encoder::V05(Box::default()),
+            Format::V1 => Encoder::V1(Box::new(v1::Encoder::new(Arc::clone(head)))),
         };
         Self {
             encoder,
@@ -63,6 +77,7 @@ impl PayloadBuilder {
             spans: 0,
             in_chunk: 0,
             head: 0,
+            is_ended: false,
         }
     }
 
@@ -73,16 +88,20 @@ impl PayloadBuilder {
                 native_events: encoder.native_events,
             },
             Encoder::V05(_) => Format::V05,
+            Encoder::V1(_) => Format::V1,
         }
     }
 
     /// Begins a chunk: the spans of one trace that are sent together.
     pub fn begin_chunk(&mut self) {
         self.in_chunk = 0;
-        let body = self.body_mut();
-        let head = body.len();
-        body.extend_from_slice(&[0; ARRAY_32_HEAD]);
-        self.head = head;
+        self.is_ended = false;
+        self.head = self.body_mut().len();
+        match &mut self.encoder {
+            // Its chunks begin with what only their first span says.
+            Encoder::V1(encoder) => encoder.begin_chunk(),
+            _ => self.body_mut().extend_from_slice(&[0; ARRAY_32_HEAD]),
+        }
     }
 
     /// Adds a span to the chunk.
@@ -92,6 +111,7 @@ impl PayloadBuilder {
         match &mut self.encoder {
             Encoder::V04(encoder) => encoder.encode_span(span),
             Encoder::V05(encoder) => encoder.encode_span(span),
+            Encoder::V1(encoder) => encoder.encode_span(span),
         }
     }
 
@@ -104,6 +124,11 @@ impl PayloadBuilder {
         }
         self.chunks += 1;
         self.spans += count as usize;
+        self.is_ended = true;
+        if let Encoder::V1(encoder) = &mut self.encoder {
+            encoder.end_chunk(count);
+            return encoder.body.len() - head;
+        }
         let body = self.body_mut();
         body[head] = 0xdd;
         body[head + 1..head + ARRAY_32_HEAD].copy_from_slice(&count.to_be_bytes());
@@ -113,12 +138,14 @@ impl PayloadBuilder {
     /// Takes the chunk in hand, or the last one that was ended, back.
     pub fn undo_chunk(&mut self) {
         let head = self.head;
-        let body = self.body_mut();
-        if body.len() > head && body[head] == 0xdd {
+        if std::mem::take(&mut self.is_ended) {
             self.chunks -= 1;
             self.spans -= self.in_chunk as usize;
         }
-        self.body_mut().truncate(head);
+        match &mut self.encoder {
+            Encoder::V1(encoder) => encoder.undo_chunk(head),
+            _ => self.body_mut().truncate(head),
+        }
         self.in_chunk = 0;
     }
 
@@ -132,6 +159,7 @@ impl PayloadBuilder {
         match &self.encoder {
             Encoder::V04(encoder) => encoder.body.len(),
             Encoder::V05(encoder) => encoder.len(),
+            Encoder::V1(encoder) => encoder.body.len(),
         }
     }
 
@@ -142,7 +170,9 @@ impl PayloadBuilder {
         let body = match &mut self.encoder {
             Encoder::V04(encoder) => encoder.finish(chunks),
             Encoder::V05(encoder) => encoder.finish(chunks),
+            Encoder::V1(encoder) => encoder.finish(chunks),
         };
+        self.is_ended = false;
         self.chunks = 0;
         self.spans = 0;
         Payload {
@@ -157,6 +187,7 @@ impl PayloadBuilder {
         match &mut self.encoder {
             Encoder::V04(encoder) => &mut encoder.body,
             Encoder::V05(encoder) => encoder.body_mut(),
+            Encoder::V1(encoder) => &mut encoder.body,
         }
     }
 }

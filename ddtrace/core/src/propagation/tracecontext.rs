@@ -39,14 +39,24 @@ pub(super) fn extract(carrier: &dyn Carrier, with_tags: bool) -> Option<SpanCont
     let tracestate = tracestate
         .as_deref()
         .filter(|bytes| bytes.len() <= MAX_TRACESTATE_BYTES);
-    let mut member = None;
+    let mut own = None;
     if let Some(members) = tracestate.and_then(tracestate::Members::parse) {
-        member = members.datadog().and_then(Member::parse);
+        own = members.datadog();
         context.tracestate = members.to_bounded_text();
     }
-    match member {
+    match own.and_then(Member::parse) {
         Some(member) => take_member(&mut context, parent.is_sampled, &member, with_tags),
-        None => context.priority = Some(flag_priority(parent.is_sampled)),
+        None => {
+            context.priority = Some(flag_priority(parent.is_sampled));
+            // Only others were at work on this trace, and one of them keeps it.
+            let is_foreign = own.is_none() && context.tracestate.is_some();
+            if is_foreign && parent.is_sampled && with_tags {
+                let by_default = SamplingMechanism::Default.decision_maker();
+                context
+                    .tags
+                    .set(PropagationTags::DECISION_MAKER, by_default);
+            }
+        }
     }
     Some(context)
 }

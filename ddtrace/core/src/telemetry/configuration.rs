@@ -133,6 +133,16 @@ fn calculated(config: &Config, name: Name) -> Option<String> {
     })
 }
 
+/// Settings that remote configuration changes.
+const REMOTE: [Name; 6] = [
+    Name::DD_TRACE_SAMPLING_RULES,
+    Name::DD_LOGS_INJECTION,
+    Name::DD_TAGS,
+    Name::DD_TRACE_ENABLED,
+    Name::DD_TRACE_HEADER_TAGS,
+    Name::DD_RUNTIME_METRICS_ENABLED,
+];
+
 /// What was reported, and what has to be reported when something changes.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -176,6 +186,24 @@ impl Ledger {
         }
         self.known = known;
         changes
+    }
+
+    /// What to say when something was put in force that changes nothing: the backend waits to hear what holds after each
+    /// change that it asked for, so what it can change is said again, under new numbers.
+    pub(super) fn confirm(&mut self) -> Vec<Numbered> {
+        let mut confirmed = Vec::new();
+        for name in REMOTE.map(|name| name.setting().name) {
+            let of_name = self.known.iter_mut();
+            let last = of_name
+                .filter(|numbered| numbered.reported.name == name)
+                .max_by_key(|numbered| numbered.seq_id);
+            if let Some(last) = last {
+                self.last += 1;
+                last.seq_id = self.last;
+                confirmed.push(last.clone());
+            }
+        }
+        confirmed
     }
 
     /// Everything in force, with the numbers that it was reported under.
@@ -395,6 +423,18 @@ mod tests {
         assert_eq!((changes.len(), changes[0].seq_id), (1, count + 2));
         assert_eq!(shown(ledger.all(), "DD_TAGS"), ["default=", "env_var=a:1"]);
         assert_eq!(ledger.all().len() as u64, count);
+    }
+
+    #[test]
+    fn what_changes_nothing_is_confirmed_under_new_numbers() {
+        let mut ledger = Ledger::default();
+        let count = ledger.report(entries(&config(&["DD_TAGS=a:1"]))).len() as u64;
+        let confirmed = ledger.confirm();
+        assert_eq!(shown(&confirmed, "DD_TAGS"), ["env_var=a:1"]);
+        assert_eq!(shown(&confirmed, "DD_TRACE_ENABLED"), ["default=true"]);
+        let numbers: Vec<u64> = confirmed.iter().map(|entry| entry.seq_id).collect();
+        assert_eq!(numbers, (count + 1..=count + 6).collect::<Vec<_>>());
+        assert!(ledger.report(entries(&config(&["DD_TAGS=a:1"]))).is_empty());
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub use dependencies::EmbeddedDependencies;
 pub use metric::{METRICS, Metric, MetricKind, Namespace};
 
 pub(crate) use derived::SpanCounts;
+pub(crate) use host::{os_name, os_version};
 pub(crate) use task::TASK;
 
 use crate::config::Config;
@@ -240,7 +241,8 @@ pub fn integration_changed(state: IntegrationState) {
     }
 }
 
-/// Says that another configuration is in force; what differs from the last one is found here.
+/// Says that another configuration is in force; what differs from the last one is found here. If nothing does, what the
+/// backend can change is said again.
 pub fn configuration_changed(config: &Config) {
     if let Some(hub) = hub::current() {
         hub.configuration(config);

@@ -214,7 +214,10 @@ impl Reporter {
                 }
             }
             Event::Configuration(entries) => {
-                let changes = self.ledger.report(entries);
+                let mut changes = self.ledger.report(entries);
+                if changes.is_empty() {
+                    changes = self.ledger.confirm();
+                }
                 let room = MAX_ITEMS - self.configuration.len();
                 self.lost += changes.len().saturating_sub(room) as u64;
                 self.configuration.extend(changes.into_iter().take(room));

@@ -19,9 +19,9 @@ use super::writer::Writer;
 use super::{Command, TASKS, counts};
 use crate::config::Config;
 use crate::diagnostics;
-use crate::export::agent::{AgentInfo, Deadline, DroppedUnsampled};
+use crate::export::agent::{AgentInfo, ContainerIdentity, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
-use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder};
+use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder, ProcessHead};
 use crate::health_metrics::counters::{self, Counter};
 use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
@@ -199,6 +199,8 @@ enum Target {
 
 struct AgentTarget {
     payload: PayloadBuilder,
+    /// For formats that have a place for it.
+    head: Arc<ProcessHead>,
     writer: Writer,
     tracer: Arc<TracerCore>,
     largest: usize,
@@ -225,9 +227,13 @@ impl Collector {
                     async move { agent.keep_asking().await }
                 });
                 let writer = Writer::start(Arc::clone(&tracer), Arc::clone(&agent), deadline);
-                let payload = PayloadBuilder::new(writer.format());
+                let container = ContainerIdentity::detect().container_id;
+                let head = ProcessHead::of(&config, &tracer.runtime_id, container.as_deref());
+                let head = Arc::new(head);
+                let payload = PayloadBuilder::of_process(writer.format(), &head);
                 Target::Agent(AgentTarget {
                     payload,
+                    head,
                     writer,
                     tracer: Arc::clone(&tracer),
                     largest: config.max_payload_size,
@@ -413,7 +419,7 @@ impl Sink for AgentTarget {
     fn begin_chunk(&mut self) {
         // What the agent takes may have become known since the last payload.
         if self.payload.is_empty() && self.payload.format() != self.writer.format() {
-            self.payload = PayloadBuilder::new(self.writer.format());
+            self.payload = PayloadBuilder::of_process(self.writer.format(), &self.head);
         }
         self.in_chunk = 0;
         self.payload.begin_chunk();
@@ -451,6 +457,7 @@ pub(super) fn first_format(tracer: &TracerCore) -> Format {
     let config = tracer.config();
     match config.api_version {
         crate::config::ApiVersion::V05 => Format::V05,
+        crate::config::ApiVersion::V1 => Format::V1,
         crate::config::ApiVersion::V04 => Format::V04 {
             native_events: config.native_span_events,
         },

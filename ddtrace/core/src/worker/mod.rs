@@ -65,6 +65,7 @@ enum Command {
 /// What core itself runs on every worker.
 const TASKS: &[Task] = &[
     crate::telemetry::TASK,
+    crate::startup_log::TASK,
     stats::TASK,
     crate::remote_config::TASK,
     Task::new("runtime metrics", crate::runtime_metrics::start),
@@ -223,6 +224,8 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         deadline: deadline_setter,
     });
     let work = move || {
+        #[cfg(target_os = "linux")]
+        crate::process_discovery::publish(&options.config, &tracer.runtime_id);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

@@ -71,13 +71,24 @@ impl Writer {
 
     /// The format of the next payload.
     pub(super) fn format(&self) -> Format {
+        let info = self.state.agent.info();
+        let fell_back = self.state.fell_back.load(Ordering::Relaxed);
         match self.state.first {
-            Format::V05 if !self.state.fell_back.load(Ordering::Relaxed) => Format::V05,
+            Format::V05 if !fell_back => Format::V05,
+            // Only an agent that says so has it.
+            Format::V1
+                if !fell_back
+                    && info
+                        .as_ref()
+                        .is_some_and(|info| info.has_endpoint("/v1.0/traces")) =>
+            {
+                Format::V1
+            }
             Format::V04 {
                 native_events: true,
             } => self.state.first,
             _ => Format::V04 {
-                native_events: self.state.agent.info().is_some_and(|info| info.span_events),
+                native_events: info.is_some_and(|info| info.span_events),
             },
         }
     }
@@ -152,6 +163,7 @@ async fn send(
         let version = match payload.format {
             Format::V04 { .. } => ApiVersion::V04,
             Format::V05 => ApiVersion::V05,
+            Format::V1 => ApiVersion::V1,
         };
         let size = payload.body.len();
         let (traces, spans) = (payload.chunks as u64, payload.spans as u64);

@@ -179,6 +179,7 @@ impl TraceSender {
         let path = match payload.version {
             ApiVersion::V05 => "/v0.5/traces",
             ApiVersion::V04 => "/v0.4/traces",
+            ApiVersion::V1 => "/v1.0/traces",
         };
         let headers = self.headers(payload);
         let sent = self.client.post(path, headers, payload.body.clone()).await;
