@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Local, Port, with};
+use crate::propagation::Baggage;
 use crate::trace::clock;
 use crate::trace::open::flags;
 use crate::trace::tracer::{self, TracerCore};
