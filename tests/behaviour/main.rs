@@ -4,6 +4,7 @@ mod bad_weather;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
+mod flare;
 mod logging;
 mod opentelemetry;
 mod program;

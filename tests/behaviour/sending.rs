@@ -262,3 +262,29 @@ fn payloads_say_who_sends_them_and_how_much() {
     );
     process.end();
 }
+
+#[test]
+fn a_function_of_lambda_without_an_agent_writes_lines_to_standard_output() {
+    let mut command = crate::program::command(&["snapshot"], "unused");
+    command
+        .env_remove("DD_TRACE_AGENT_URL")
+        .env("AWS_LAMBDA_FUNCTION_NAME", "checkout");
+    let ended = ddtrace_tests::process::run(&mut command);
+    let report = ended.report();
+    assert_eq!(
+        number(&report, "sent"),
+        number(&report, "made"),
+        "{ended:#?}"
+    );
+    let traces: Vec<serde_json::Value> = ended
+        .lines
+        .iter()
+        .filter(|line| line.starts_with(r#"{"traces":[["#))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let spans: usize = traces
+        .iter()
+        .map(|line| line["traces"][0].as_array().expect("a chunk").len())
+        .sum();
+    assert_eq!((traces.len(), spans), (2, 4), "{ended:#?}");
+}

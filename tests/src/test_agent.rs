@@ -151,6 +151,49 @@ impl TestAgent {
         assert_eq!(response.status, 200, "{response:?}");
     }
 
+    /// Makes it answer questions for remote configuration with one file.
+    #[track_caller]
+    pub fn configure(&self, path: &str, content: &Value) {
+        let body = serde_json::json!({ "path": path, "msg": content }).to_string();
+        let response = http::request(
+            self.address,
+            "POST",
+            "/test/session/responses/config/path",
+            &[],
+            body.as_bytes(),
+        );
+        let response = response.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(response.status, 202, "{response:?}");
+    }
+
+    /// Waits until a program says that it has applied a file of a product.
+    #[track_caller]
+    pub fn wait_until_applied(&self, product: &str, config_id: &str) {
+        wait::until(&format!("{product} {config_id} is applied"), || {
+            self.requests().iter().rev().find_map(|request| {
+                let url = request["url"].as_str()?;
+                if !url.ends_with("/v0.7/config") {
+                    return None;
+                }
+                let body: Value = serde_json::from_slice(&body(request)).ok()?;
+                let states = body["client"]["state"]["config_states"].as_array()?.clone();
+                let is_applied = |state: &Value| {
+                    state["product"] == product
+                        && state["id"] == config_id
+                        && state["apply_state"] == 2
+                };
+                states.iter().any(is_applied).then_some(())
+            })
+        });
+    }
+
+    /// The flares that it took, in no particular order: the fields of the form, the file in base64.
+    #[track_caller]
+    pub fn flares(&self) -> Vec<Value> {
+        let flares = self.get("/test/session/tracerflares").json();
+        serde_json::from_value(flares).expect("a list of forms")
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.process.runs()

@@ -13,6 +13,7 @@ pub mod diagnostics;
 pub mod dogstatsd;
 pub mod events;
 pub mod export;
+mod flare;
 mod health_metrics;
 pub mod http;
 pub mod instrument;

@@ -29,6 +29,8 @@ pub enum ApiVersion {
     V05,
     /// Maps with integer keys, over texts that are written once.
     V1,
+    /// JSON, for an intake: no setting, but what comes of sending without an agent.
+    Intake,
 }
 
 /// What becomes of incoming context.
@@ -267,6 +269,10 @@ pub struct Config {
     pub site: String,
     pub api_key: Option<Secret>,
     pub agentless: bool,
+    /// For tests: another intake.
+    pub intake_url: Option<String>,
+    /// Whether this is a function of AWS Lambda without Datadog's extension, and no agent is named: traces go to standard output.
+    pub log_writer: bool,
     pub proxy_https: Option<Secret>,
     pub appsec_enabled: Option<bool>,
     pub profiling_enabled: bool,
@@ -302,6 +308,8 @@ pub(super) struct Facts {
     pub(super) hostname: Option<String>,
     pub(super) has_trace_socket: bool,
     pub(super) has_metric_socket: bool,
+    /// Whether this is a function of AWS Lambda that has no agent beside it.
+    pub(super) is_bare_lambda: bool,
     pub(super) span_rules_file: Option<String>,
 }
 

@@ -272,6 +272,11 @@ impl Config {
             site: values.text(DD_SITE).unwrap_or_default(),
             api_key,
             agentless,
+            intake_url: values.text(_DD_TRACE_INTAKE_URL),
+            log_writer: facts.is_bare_lambda
+                && [DD_AGENT_HOST, DD_TRACE_AGENT_URL]
+                    .iter()
+                    .all(|name| values.origin(*name) == Origin::Default),
             proxy_https: values.secret(DD_PROXY_HTTPS),
             appsec_enabled,
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
@@ -301,6 +306,7 @@ impl Facts {
             hostname: environment.hostname(),
             has_trace_socket: environment.is_socket(Path::new(TRACE_SOCKET)),
             has_metric_socket: environment.is_socket(Path::new(METRIC_SOCKET)),
+            is_bare_lambda: is_bare_lambda(environment),
             span_rules_file: file.and_then(|path| read_rules(environment, &path, problems)),
         }
     }
@@ -335,6 +341,25 @@ fn log_file(values: &Values<'_>) -> Option<PathBuf> {
         Some(Path::new(&folder).join(format!("ddtrace-rust-{}.log", std::process::id())))
     };
     file.or_else(in_folder)
+}
+
+/// Whether this is a function of AWS Lambda without Datadog's extension, which would be an agent.
+fn is_bare_lambda(environment: &dyn Environment) -> bool {
+    /// Names the function.
+    const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
+    /// Where the extension is, if it is there.
+    const EXTENSION: &str = "/opt/extensions/datadog-agent";
+
+    let is_lambda = environment
+        .variables()
+        .iter()
+        .any(|(name, value)| name == FUNCTION && !value.is_empty());
+    // Too large to be read, or a folder: that is an answer, too.
+    let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    is_lambda
+        && environment
+            .read(Path::new(EXTENSION), 1)
+            .is_err_and(is_missing)
 }
 
 fn agent_url(values: &Values<'_>, facts: &Facts) -> AgentUrl {

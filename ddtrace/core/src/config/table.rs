@@ -308,6 +308,8 @@ settings! {
     _DD_SC_LOCAL_FILE_OVERRIDE => text().products(&["tests"]),
     /// For tests: another place for the fleet's configuration file.
     _DD_SC_MANAGED_FILE_OVERRIDE => text().products(&["tests"]),
+    /// For tests: another intake for traces that are sent without an agent.
+    _DD_TRACE_INTAKE_URL => optional(Kind::Url).products(&["tests"]),
     /// For tests: the session of the test agent that requests belong to.
     _DD_TRACE_TEST_SESSION_TOKEN => text().products(&["tests"]),
 }

@@ -579,6 +579,36 @@ fn nothing_secret_is_shown() {
     assert_eq!(config.api_key.unwrap().reveal(), key);
 }
 
+/// The reference's `_use_log_writer`.
+#[test]
+fn a_function_without_an_agent_writes_lines() {
+    let extension = "/opt/extensions/datadog-agent";
+    let lambda = ("AWS_LAMBDA_FUNCTION_NAME", "f");
+    let cases = [
+        (vec![], false, false),
+        (vec![lambda], false, true),
+        (vec![("AWS_LAMBDA_FUNCTION_NAME", "")], false, false),
+        (vec![lambda], true, false),
+        (vec![lambda, ("DD_AGENT_HOST", "h")], false, false),
+        (
+            vec![lambda, ("DD_TRACE_AGENT_URL", "http://h:1")],
+            false,
+            false,
+        ),
+    ];
+    for (variables, has_extension, expected) in cases {
+        let mut environment = MapEnvironment::new();
+        for (name, value) in &variables {
+            environment = environment.variable(*name, *value);
+        }
+        if has_extension {
+            environment = environment.file(extension, "a program");
+        }
+        let config = Config::builder().environment(&environment).build();
+        assert_eq!(config.log_writer, expected, "{variables:?} {has_extension}");
+    }
+}
+
 #[test]
 fn the_repository_may_stand_among_the_tags() {
     let tags = "DD_TAGS=git.repository_url:https://user:hunter2@git.example/r.git,git.commit.sha:abc,team:x";

@@ -26,9 +26,9 @@ mod v1;
 pub(crate) use decide_early::decide_early;
 pub use finished::{FinishedSpan, SpanData};
 pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
+pub(crate) use payload::ProcessHeads;
 pub use payload::{Format, Payload, PayloadBuilder};
 pub use pipeline::TraceFilter;
-pub(crate) use v1::ProcessHead;
 
 #[cfg(test)]
 mod pipeline_tests;

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use super::agent::ContainerIdentity;
+#[cfg(feature = "agentless")]
+use super::agentless;
 use super::finished::FinishedSpan;
 use super::msgpack::ARRAY_32_HEAD;
 use super::v1::{self, ProcessHead};
 use super::{v04, v05};
+use crate::config::Config;
 
 /// Which of the agent's trace endpoints a payload is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,9 @@ pub enum Format {
     V05,
     /// `POST /v1.0/traces`.
     V1,
+    /// `POST /v1/input` of an intake, without an agent.
+    #[cfg(feature = "agentless")]
+    Intake,
 }
 
 /// A finished payload.
@@ -54,22 +61,48 @@ enum Encoder {
     V04(Box<v04::Encoder>),
     V05(Box<v05::Encoder>),
     V1(Box<v1::Encoder>),
+    #[cfg(feature = "agentless")]
+    Intake(Box<agentless::Encoder>),
+}
+
+/// What a payload says once about the process, as each format wants it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProcessHeads {
+    v1: Arc<ProcessHead>,
+    #[cfg(feature = "agentless")]
+    intake: Arc<agentless::ChunkHead>,
+}
+
+impl ProcessHeads {
+    pub(crate) fn of(config: &Config, runtime_id: &str) -> Self {
+        let container = ContainerIdentity::detect().container_id;
+        let container = container.as_deref();
+        Self {
+            v1: Arc::new(ProcessHead::of(config, runtime_id, container)),
+            #[cfg(feature = "agentless")]
+            intake: Arc::new(agentless::ChunkHead::of(config, runtime_id, container)),
+        }
+    }
 }
 
 impl PayloadBuilder {
-    /// An empty payload. One of v1 says nothing about the process.
+    /// An empty payload, which says nothing about the process.
     pub fn new(format: Format) -> Self {
-        Self::of_process(format, &Arc::default())
+        Self::of_process(format, &ProcessHeads::default())
     }
 
     /// An empty payload, which says whose spans these are if its format has a place for it.
-    pub(crate) fn of_process(format: Format, head: &Arc<ProcessHead>) -> Self {
+    pub(crate) fn of_process(format: Format, heads: &ProcessHeads) -> Self {
         let encoder = match format {
             Format::V04 { native_events } => {
                 Encoder::V04(Box::new(v04::Encoder::new(native_events)))
             }
             Format::V05 => Encoder::V05(Box::default()),
-            Format::V1 => Encoder::V1(Box::new(v1::Encoder::new(Arc::clone(head)))),
+            Format::V1 => Encoder::V1(Box::new(v1::Encoder::new(Arc::clone(&heads.v1)))),
+            #[cfg(feature = "agentless")]
+            Format::Intake => {
+                Encoder::Intake(Box::new(agentless::Encoder::new(Arc::clone(&heads.intake))))
+            }
         };
         Self {
             encoder,
@@ -89,6 +122,8 @@ impl PayloadBuilder {
             },
             Encoder::V05(_) => Format::V05,
             Encoder::V1(_) => Format::V1,
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(_) => Format::Intake,
         }
     }
 
@@ -100,6 +135,8 @@ impl PayloadBuilder {
         match &mut self.encoder {
             // Its chunks begin with what only their first span says.
             Encoder::V1(encoder) => encoder.begin_chunk(),
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(encoder) => encoder.begin_chunk(),
             _ => self.body_mut().extend_from_slice(&[0; ARRAY_32_HEAD]),
         }
     }
@@ -112,6 +149,8 @@ impl PayloadBuilder {
             Encoder::V04(encoder) => encoder.encode_span(span),
             Encoder::V05(encoder) => encoder.encode_span(span),
             Encoder::V1(encoder) => encoder.encode_span(span),
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(encoder) => encoder.encode_span(span),
         }
     }
 
@@ -125,9 +164,17 @@ impl PayloadBuilder {
         self.chunks += 1;
         self.spans += count as usize;
         self.is_ended = true;
-        if let Encoder::V1(encoder) = &mut self.encoder {
-            encoder.end_chunk(count);
-            return encoder.body.len() - head;
+        match &mut self.encoder {
+            Encoder::V1(encoder) => {
+                encoder.end_chunk(count);
+                return encoder.body.len() - head;
+            }
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(encoder) => {
+                encoder.end_chunk();
+                return encoder.body.len() - head;
+            }
+            _ => {}
         }
         let body = self.body_mut();
         body[head] = 0xdd;
@@ -160,6 +207,8 @@ impl PayloadBuilder {
             Encoder::V04(encoder) => encoder.body.len(),
             Encoder::V05(encoder) => encoder.len(),
             Encoder::V1(encoder) => encoder.body.len(),
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(encoder) => encoder.body.len(),
         }
     }
 
@@ -171,6 +220,8 @@ impl PayloadBuilder {
             Encoder::V04(encoder) => encoder.finish(chunks),
             Encoder::V05(encoder) => encoder.finish(chunks),
             Encoder::V1(encoder) => encoder.finish(chunks),
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(encoder) => encoder.finish(),
         };
         self.is_ended = false;
         self.chunks = 0;
@@ -188,6 +239,8 @@ impl PayloadBuilder {
             Encoder::V04(encoder) => &mut encoder.body,
             Encoder::V05(encoder) => encoder.body_mut(),
             Encoder::V1(encoder) => &mut encoder.body,
+            #[cfg(feature = "agentless")]
+            Encoder::Intake(encoder) => &mut encoder.body,
         }
     }
 }

@@ -108,6 +108,9 @@ impl<'a> Probabilities<'a> {
             !item.is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)
         });
         others.for_each(|item| push("", item));
+        // What another item stood behind may stand at the end now, where blanks mean nothing.
+        let kept = member.as_str().trim_end().len();
+        member.truncate(if kept > PREFIX.len() { kept } else { 0 });
         member
     }
 }
@@ -167,6 +170,8 @@ mod tests {
             ("th:8;th:9", "ot=th:9"),
             ("th:;rv:1234567890abcd", "ot=rv:1234567890abcd"),
             ("th:8;zzz", "ot=th:8;zzz"),
+            ("x:1 ;th:8", "ot=th:8;x:1"),
+            (" ", ""),
             (" th:8 ; rv:1234567890abcd", "ot= th:8 ; rv:1234567890abcd"),
         ] {
             assert_eq!(

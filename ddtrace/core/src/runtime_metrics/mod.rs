@@ -10,7 +10,7 @@
 //! | [allocator](watch_allocator), if one is watched | `mem.allocator.allocated`, `mem.allocator.active`, `mem.allocator.resident` (bytes) |
 //!
 //! Tags: `lang`, `lang_interpreter`, `lang_version`, `tracer_version`, `env`, `version`, one `service` for every service that
-//! the program has used, and `runtime-id` with `DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED`.
+//! the program has used, the tags of the process, and `runtime-id` with `DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED`.
 //!
 //! Of tokio's metrics these are the stable ones; the unstable ones need a compiler flag that a library can't set. The runtime that
 //! `init()` is called in is watched without being asked for.
@@ -27,6 +27,7 @@ pub use tokio::watch_tokio;
 use crate::config::Config;
 use crate::dogstatsd::{self, Client, Metric};
 use crate::export::agent::{RUSTC_VERSION, TRACER_VERSION};
+use crate::process_tags::ProcessTags;
 use crate::trace::service;
 use crate::worker::task::{TaskContext, TaskFuture, Turn};
 
@@ -83,6 +84,7 @@ fn tags(config: &Config, runtime_id: &str) -> Vec<String> {
             .take(MAX_SERVICES)
             .map(|name| format!("service:{name}")),
     );
+    tags.extend(ProcessTags::of(config).iter().map(str::to_owned));
     if config.runtime_metrics_runtime_id {
         tags.push(format!("runtime-id:{runtime_id}"));
     }
@@ -124,6 +126,17 @@ impl IntoMetric for usize {
     fn into_metric(self) -> f64 {
         self as f64
     }
+}
+
+/// What can be said at this moment without a moment before it, for a flare.
+pub(crate) fn snapshot() -> std::collections::BTreeMap<String, f64> {
+    let values = Sampler::new().values().0.into_iter();
+    let values = values.filter(|(name, ..)| !name.starts_with("cpu."));
+    let named = |(name, value, tag): (String, f64, Option<String>)| match tag {
+        Some(tag) => (format!("{name} {tag}"), value),
+        None => (name, value),
+    };
+    values.map(named).collect()
 }
 
 /// What was read the last time, for values that are differences.
@@ -236,6 +249,16 @@ mod tests {
             tags.iter().all(|tag| !tag.starts_with("runtime-id")),
             "{tags:?}"
         );
+    }
+
+    #[test]
+    fn tags_of_the_process_are_among_them_unless_switched_off() {
+        let name = |switch: &str| {
+            let config = config(&[("DD_EXPERIMENTAL_PROPAGATE_PROCESS_TAGS_ENABLED", switch)]);
+            let tags = tags(&config, "an-id");
+            tags.iter().any(|tag| tag.starts_with("entrypoint.name:"))
+        };
+        assert_eq!((name("true"), name("false")), (true, false));
     }
 
     #[cfg(target_os = "linux")]

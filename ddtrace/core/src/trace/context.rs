@@ -337,7 +337,11 @@ impl Local {
         parent: &Context,
     ) -> u64 {
         let Some(place) = parent.place() else {
-            return self.push_root(site, word);
+            let id = self.push_root(site, word);
+            if id != 0 {
+                self.give_top(parent.own_baggage());
+            }
+            return id;
         };
         let nested = self.is_visiting(&place.segment);
         if !nested {
@@ -347,9 +351,16 @@ impl Local {
         place.segment.count_up();
         let base = if nested { 0 } else { flags::BASE };
         let id = self.push(site, word, place.span, place.service, base | flags::COUNTED);
-        if let (Some(baggage), Some(top)) = (parent.own_baggage(), self.stack.last_mut()) {
-            super::baggage::set_own(top, &place.segment, baggage.clone());
-        }
+        self.give_top(parent.own_baggage());
         id
+    }
+
+    /// Gives the span that just began baggage of its own, if there is any.
+    fn give_top(&mut self, baggage: Option<&Baggage>) {
+        if let (Some(baggage), Some(buffer), Some(top)) =
+            (baggage, &self.buffer, self.stack.last_mut())
+        {
+            super::baggage::set_own(top, &buffer.segment, baggage.clone());
+        }
     }
 }

@@ -156,14 +156,14 @@ impl Span {
             .unwrap_or_else(Self::off)
     }
 
-    /// Starts a child of a span that may be elsewhere; a root if the context is empty.
+    /// Starts a child of a span that may be elsewhere; a root with the context's baggage if it points nowhere.
     pub fn start_child_of(site: &'static Site, parent: &Context) -> Self {
         let word = site.word();
         if word == 0 {
             return Self::off();
         }
         let Some(place) = parent.place() else {
-            return Self::start_root(site);
+            return Self::start_root(site).with_baggage(parent.own_baggage().cloned());
         };
         let started = local::with_current(|local| {
             place.segment.count_up();

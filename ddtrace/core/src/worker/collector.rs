@@ -19,9 +19,9 @@ use super::writer::Writer;
 use super::{Command, TASKS, counts};
 use crate::config::Config;
 use crate::diagnostics;
-use crate::export::agent::{AgentInfo, ContainerIdentity, Deadline, DroppedUnsampled};
+use crate::export::agent::{AgentClient, AgentInfo, Deadline, DroppedUnsampled};
 use crate::export::pipeline::{Pipeline, Round, Sink};
-use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder, ProcessHead};
+use crate::export::{FinishedSpan, Format, JsonLines, LineCounts, PayloadBuilder, ProcessHeads};
 use crate::health_metrics::counters::{self, Counter};
 use crate::telemetry::{self, Namespace::Tracers};
 use crate::trace::tracer::TracerCore;
@@ -38,6 +38,16 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A payload of this size is sent before its time, in bytes.
 const SEND_AT: usize = 1_500_000;
 
+/// The largest payload for an intake: it refuses twice as much.
+const LARGEST_FOR_INTAKE: usize = 10 << 20;
+
+/// Whom traces are sent to.
+pub(super) struct Way {
+    pub(super) agent: Arc<Agent>,
+    /// Set if they go to an intake instead.
+    pub(super) intake: Option<Arc<AgentClient>>,
+}
+
 /// What makes the loop go on.
 enum Event {
     Command(Option<Command>),
@@ -53,12 +63,20 @@ pub(super) async fn run(
     deadline: Deadline,
 ) {
     let agent = Arc::new(Agent::new(&tracer.config()));
-    let has_agent = matches!(options.output, Output::Agent);
+    let intake = match options.output {
+        Output::Agent => super::intake::client(&tracer.config()),
+        _ => None,
+    };
+    let has_agent = matches!(options.output, Output::Agent) && intake.is_none();
     let mut tasks = Tasks::new(Arc::clone(&tracer), Arc::clone(&agent), has_agent);
     for task in TASKS.iter().copied().chain(task::added()) {
         tasks.run(task);
     }
-    let mut collector = Collector::new(tracer, &options, Arc::clone(&agent), deadline.clone());
+    let way = Way {
+        agent: Arc::clone(&agent),
+        intake,
+    };
+    let mut collector = Collector::new(tracer, &options, way, deadline.clone());
     if has_agent {
         first_answer(&agent, &wake).await;
     }
@@ -200,7 +218,7 @@ enum Target {
 struct AgentTarget {
     payload: PayloadBuilder,
     /// For formats that have a place for it.
-    head: Arc<ProcessHead>,
+    heads: ProcessHeads,
     writer: Writer,
     tracer: Arc<TracerCore>,
     largest: usize,
@@ -212,31 +230,28 @@ struct AgentTarget {
 }
 
 impl Collector {
-    fn new(
-        tracer: Arc<TracerCore>,
-        options: &Options,
-        agent: Arc<Agent>,
-        deadline: Deadline,
-    ) -> Self {
+    fn new(tracer: Arc<TracerCore>, options: &Options, way: Way, deadline: Deadline) -> Self {
+        let agent = Arc::clone(&way.agent);
         let config = tracer.config();
         let interval = config.writer_interval.max(Duration::from_millis(10));
         let target = match &options.output {
             Output::Agent => {
-                tokio::spawn({
+                let mut largest = config.max_payload_size;
+                if way.intake.is_none() {
                     let agent = Arc::clone(&agent);
-                    async move { agent.keep_asking().await }
-                });
-                let writer = Writer::start(Arc::clone(&tracer), Arc::clone(&agent), deadline);
-                let container = ContainerIdentity::detect().container_id;
-                let head = ProcessHead::of(&config, &tracer.runtime_id, container.as_deref());
-                let head = Arc::new(head);
-                let payload = PayloadBuilder::of_process(writer.format(), &head);
+                    tokio::spawn(async move { agent.keep_asking().await });
+                } else {
+                    largest = largest.min(LARGEST_FOR_INTAKE);
+                }
+                let writer = Writer::start(Arc::clone(&tracer), way, deadline);
+                let heads = ProcessHeads::of(&config, &tracer.runtime_id);
+                let payload = PayloadBuilder::of_process(writer.format(), &heads);
                 Target::Agent(AgentTarget {
                     payload,
-                    head,
+                    heads,
                     writer,
                     tracer: Arc::clone(&tracer),
-                    largest: config.max_payload_size,
+                    largest,
                     too_big: 0,
                     in_chunk: 0,
                     is_counted: false,
@@ -419,7 +434,7 @@ impl Sink for AgentTarget {
     fn begin_chunk(&mut self) {
         // What the agent takes may have become known since the last payload.
         if self.payload.is_empty() && self.payload.format() != self.writer.format() {
-            self.payload = PayloadBuilder::of_process(self.writer.format(), &self.head);
+            self.payload = PayloadBuilder::of_process(self.writer.format(), &self.heads);
         }
         self.in_chunk = 0;
         self.payload.begin_chunk();
@@ -458,7 +473,8 @@ pub(super) fn first_format(tracer: &TracerCore) -> Format {
     match config.api_version {
         crate::config::ApiVersion::V05 => Format::V05,
         crate::config::ApiVersion::V1 => Format::V1,
-        crate::config::ApiVersion::V04 => Format::V04 {
+        // No setting asks for the intake's.
+        crate::config::ApiVersion::V04 | crate::config::ApiVersion::Intake => Format::V04 {
             native_events: config.native_span_events,
         },
     }

@@ -20,6 +20,7 @@
 pub(crate) mod agent;
 mod collector;
 mod counts;
+mod intake;
 mod keep_rate;
 mod options;
 mod stats;
@@ -68,6 +69,7 @@ const TASKS: &[Task] = &[
     crate::startup_log::TASK,
     stats::TASK,
     crate::remote_config::TASK,
+    Task::new("flare", crate::flare::start),
     Task::new("runtime metrics", crate::runtime_metrics::start),
     Task::new("health metrics", crate::health_metrics::start),
     // After those that hand metrics to it when they end.

@@ -172,8 +172,16 @@ impl Builder {
             filters,
             output,
         } = self;
+        let config = config.build();
+        let output = match output {
+            // Whoever collects standard output there hands traces on.
+            Output::Agent if config.log_writer => {
+                Output::JsonLines(SharedWriter(Arc::new(Mutex::new(io::stdout()))))
+            }
+            output => output,
+        };
         super::init(Options {
-            config: Arc::new(config.build()),
+            config: Arc::new(config),
             filters,
             output,
         })

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::agent::Agent;
-use super::collector::first_format;
+use super::collector::{Way, first_format};
 use super::counts;
 use super::task::Flushed;
 use crate::config::ApiVersion;
@@ -47,10 +47,17 @@ struct State {
 
 impl Writer {
     /// Starts the sending task on the current runtime.
-    pub(super) fn start(tracer: Arc<TracerCore>, agent: Arc<Agent>, deadline: Deadline) -> Self {
+    pub(super) fn start(tracer: Arc<TracerCore>, way: Way, deadline: Deadline) -> Self {
+        let Way { agent, intake } = way;
         let limit = tracer.config().writer_buffer_size;
-        let client = Arc::clone(&agent.client);
+        #[cfg(feature = "agentless")]
+        let first = match &intake {
+            Some(_) => Format::Intake,
+            None => first_format(&tracer),
+        };
+        #[cfg(not(feature = "agentless"))]
         let first = first_format(&tracer);
+        let client = intake.unwrap_or_else(|| Arc::clone(&agent.client));
         let state = Arc::new(State {
             queued: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
@@ -75,6 +82,8 @@ impl Writer {
         let fell_back = self.state.fell_back.load(Ordering::Relaxed);
         match self.state.first {
             Format::V05 if !fell_back => Format::V05,
+            #[cfg(feature = "agentless")]
+            Format::Intake => Format::Intake,
             // Only an agent that says so has it.
             Format::V1
                 if !fell_back
@@ -164,6 +173,8 @@ async fn send(
             Format::V04 { .. } => ApiVersion::V04,
             Format::V05 => ApiVersion::V05,
             Format::V1 => ApiVersion::V1,
+            #[cfg(feature = "agentless")]
+            Format::Intake => ApiVersion::Intake,
         };
         let size = payload.body.len();
         let (traces, spans) = (payload.chunks as u64, payload.spans as u64);

@@ -15,9 +15,7 @@ use datadog_opentelemetry::configuration::{Config, SamplingRuleConfig, TraceProp
 use datadog_opentelemetry::propagation::carrier::{Extractor, Injector};
 use datadog_opentelemetry::propagation::context::{InjectSpanContext, SpanContext};
 use datadog_opentelemetry::propagation::{DatadogCompositePropagator, ExtractResult};
-use ddtrace_core::propagation::{
-    Baggage, InjectContext, PropagationTags, Propagator, Style,
-};
+use ddtrace_core::propagation::{Baggage, InjectContext, PropagationTags, Propagator, Style};
 use ddtrace_core::sampling::{RuleSet, Sampler, SamplingSubject};
 use ddtrace_core::trace::{SpanId, TraceId};
 use ddtrace_peers::meter;
@@ -48,7 +46,10 @@ struct Cost {
 fn compare(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> [Cost; 2] {
     let mut least = [Duration::MAX; 2];
     for _ in 0..ROUNDS {
-        for (least, work) in least.iter_mut().zip([&mut ours as &mut dyn FnMut(), &mut theirs]) {
+        for (least, work) in least
+            .iter_mut()
+            .zip([&mut ours as &mut dyn FnMut(), &mut theirs])
+        {
             let start = Instant::now();
             for _ in 0..CALLS {
                 work();
@@ -96,7 +97,12 @@ impl Extractor for Headers {
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values: Vec<_> = self.0.get_all(key).iter().flat_map(HeaderValue::to_str).collect();
+        let values: Vec<_> = self
+            .0
+            .get_all(key)
+            .iter()
+            .flat_map(HeaderValue::to_str)
+            .collect();
         (!values.is_empty()).then_some(values)
     }
 
@@ -144,12 +150,21 @@ const DATADOG: [(&str, &str); 5] = [
     ("x-datadog-parent-id", "9876543210987654321"),
     ("x-datadog-sampling-priority", "2"),
     ("x-datadog-origin", "synthetics"),
-    ("x-datadog-tags", "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000,_dd.p.usr.id=YQ=="),
+    (
+        "x-datadog-tags",
+        "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000,_dd.p.usr.id=YQ==",
+    ),
 ];
 
 const W3C: [(&str, &str); 2] = [
-    ("traceparent", "00-640cfd8d0000000012345678901234d6-891087b8d3a4f1b1-01"),
-    ("tracestate", "dd=s:2;o:synthetics;t.dm:-4;t.usr.id:YQ~~,foo=1,bar=2"),
+    (
+        "traceparent",
+        "00-640cfd8d0000000012345678901234d6-891087b8d3a4f1b1-01",
+    ),
+    (
+        "tracestate",
+        "dd=s:2;o:synthetics;t.dm:-4;t.usr.id:YQ~~,foo=1,bar=2",
+    ),
 ];
 
 const B3_MULTI: [(&str, &str); 3] = [
@@ -186,10 +201,30 @@ fn rows() -> Vec<Row> {
     let both = vec![Style::Datadog, Style::TraceContext];
     let both_there = vec![Theirs::Datadog, Theirs::TraceContext];
     vec![
-        ("datadog", DATADOG.into(), vec![Style::Datadog], vec![Theirs::Datadog]),
-        ("tracecontext", W3C.into(), vec![Style::TraceContext], vec![Theirs::TraceContext]),
-        ("b3multi", B3_MULTI.into(), vec![Style::B3Multi], vec![Theirs::B3Multi]),
-        ("b3", B3.into(), vec![Style::B3], vec![Theirs::B3SingleHeader]),
+        (
+            "datadog",
+            DATADOG.into(),
+            vec![Style::Datadog],
+            vec![Theirs::Datadog],
+        ),
+        (
+            "tracecontext",
+            W3C.into(),
+            vec![Style::TraceContext],
+            vec![Theirs::TraceContext],
+        ),
+        (
+            "b3multi",
+            B3_MULTI.into(),
+            vec![Style::B3Multi],
+            vec![Theirs::B3Multi],
+        ),
+        (
+            "b3",
+            B3.into(),
+            vec![Style::B3],
+            vec![Theirs::B3SingleHeader],
+        ),
         (
             "datadog,tracecontext",
             [&DATADOG[..], &W3C].concat(),
@@ -268,10 +303,18 @@ fn styles() {
     let there = BaggagePropagator::new();
     let costs = compare(
         || drop(black_box(here.extract(black_box(&inbound.0)))),
-        || drop(black_box(there.extract_with_context(&Context::new(), black_box(&inbound)))),
+        || {
+            drop(black_box(
+                there.extract_with_context(&Context::new(), black_box(&inbound)),
+            ))
+        },
     );
     row(&mut reading, "baggage, 3 items", costs);
-    let items = [("user.id", "u-1"), ("tier", "gold"), ("serverNode", "DF 28")];
+    let items = [
+        ("user.id", "u-1"),
+        ("tier", "gold"),
+        ("serverNode", "DF 28"),
+    ];
     let baggage: Baggage = items.into_iter().collect();
     let tags = PropagationTags::default();
     let mut context = InjectContext::new(TraceId::default(), SpanId::default(), &tags);
@@ -298,7 +341,9 @@ fn styles() {
 /// Rules of which only the last one matches.
 fn patterns(count: usize) -> Vec<String> {
     let others = (1..count).map(|number| format!("other-{number}-*"));
-    others.chain((count > 0).then(|| "ben*".to_owned())).collect()
+    others
+        .chain((count > 0).then(|| "ben*".to_owned()))
+        .collect()
 }
 
 fn our_sampler(rules: usize) -> Sampler {
@@ -312,11 +357,13 @@ fn our_sampler(rules: usize) -> Sampler {
 }
 
 fn their_provider(rules: usize, agent: &str) -> SdkTracerProvider {
-    let rules = patterns(rules).into_iter().map(|service| SamplingRuleConfig {
-        sample_rate: 0.5,
-        service: Some(service),
-        ..SamplingRuleConfig::default()
-    });
+    let rules = patterns(rules)
+        .into_iter()
+        .map(|service| SamplingRuleConfig {
+            sample_rate: 0.5,
+            service: Some(service),
+            ..SamplingRuleConfig::default()
+        });
     let mut config = Config::builder();
     config
         .set_service("bench".to_owned())

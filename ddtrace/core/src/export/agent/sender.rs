@@ -180,6 +180,7 @@ impl TraceSender {
             ApiVersion::V05 => "/v0.5/traces",
             ApiVersion::V04 => "/v0.4/traces",
             ApiVersion::V1 => "/v1.0/traces",
+            ApiVersion::Intake => "/v1/input",
         };
         let headers = self.headers(payload);
         let sent = self.client.post(path, headers, payload.body.clone()).await;
@@ -193,7 +194,7 @@ impl TraceSender {
         match response.status {
             status if status.is_success() => Ok(Outcome::Accepted(self.learn(&response))),
             StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE
-                if payload.version != ApiVersion::V04 =>
+                if !matches!(payload.version, ApiVersion::V04 | ApiVersion::Intake) =>
             {
                 Ok(Outcome::UnsupportedVersion)
             }
@@ -207,11 +208,15 @@ impl TraceSender {
 
     fn headers(&self, payload: &TracePayload) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        headers.insert(TRACE_COUNT, HeaderValue::from(payload.chunks));
+        if payload.version == ApiVersion::Intake {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            return headers;
+        }
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/msgpack"),
         );
-        headers.insert(TRACE_COUNT, HeaderValue::from(payload.chunks));
         headers.insert(COMPUTED_TOP_LEVEL, HeaderValue::from_static("yes"));
         // Without it an agent that is too busy says 200 and drops.
         headers.insert(REAL_STATUS, HeaderValue::from_static("1"));

@@ -62,6 +62,11 @@ impl IntakeClient {
         self.0.url()
     }
 
+    /// The client below, for whoever sends traces either way.
+    pub(crate) fn into_inner(self) -> AgentClient {
+        self.0
+    }
+
     /// Sends a body. `path` begins with a slash.
     pub async fn post(
         &self,

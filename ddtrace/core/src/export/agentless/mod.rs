@@ -24,9 +24,12 @@ mod client;
 mod proxy;
 mod site;
 mod tls;
+mod traces;
 
 pub use client::{IntakeBuilder, IntakeClient};
 pub use site::{stats_intake, trace_intake};
+pub(in crate::export) use traces::ChunkHead;
+pub(in crate::export) use traces::Encoder;
 
 #[cfg(test)]
 mod intake_tests;

@@ -224,6 +224,13 @@ fn without_a_span_baggage_propagates_all_the_same() {
         assert_eq!(here(), "a=1");
         drop(root);
         assert_eq!(shown(&Span::start(&OTHER).baggage()), "a=1");
+        // What is said to begin under the context has its baggage, whatever is in force.
+        assert_eq!(
+            shown(&Span::start_child_of(&OTHER, &inner).baggage()),
+            "a=1,b=2"
+        );
+        let root = enter_child_of(&LEAF, &inner);
+        assert_eq!(shown(&root.baggage()), "a=1,b=2");
     }
     assert_eq!((here(), sent()), (String::new(), None));
     let spans = recorder.take();
