@@ -76,7 +76,9 @@ impl Bucket {
     }
 
     pub(crate) fn offsets(&self) -> impl ExactSizeIterator<Item = (&Position, i64)> {
-        self.offsets.iter().map(|(position, offset)| (position, *offset))
+        self.offsets
+            .iter()
+            .map(|(position, offset)| (position, *offset))
     }
 
     /// False if there is no room.
@@ -157,7 +159,9 @@ impl Buckets {
 
     /// Whether there is so much about transactions that it had better be sent soon.
     pub(crate) fn is_heavy(&self) -> bool {
-        self.buckets.values().any(|bucket| bucket.transactions.is_heavy())
+        self.buckets
+            .values()
+            .any(|bucket| bucket.transactions.is_heavy())
     }
 }
 

@@ -34,7 +34,12 @@ pub(crate) fn set(pathway: Pathway) {
 }
 
 /// Passes a checkpoint on the pathway in force, or on one that begins here. Gives the pathway after it.
-pub(crate) fn pass(node: Node, tags: &[Tag<'_>], passage: Passage, now: Nanoseconds) -> (Pathway, Point) {
+pub(crate) fn pass(
+    node: Node,
+    tags: &[Tag<'_>],
+    passage: Passage,
+    now: Nanoseconds,
+) -> (Pathway, Point) {
     let shared = CURRENT.get().unwrap_or_else(|| {
         let shared = Arc::new(Mutex::new(Pathway::begin(now)));
         CURRENT.set(Arc::clone(&shared));

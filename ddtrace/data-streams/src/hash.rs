@@ -30,7 +30,8 @@ impl Fnv1 {
 }
 
 /// The hash of some bytes.
-pub(crate) fn fnv1(bytes: &[u8]) -> u64 {
+#[cfg(test)]
+fn fnv1(bytes: &[u8]) -> u64 {
     Fnv1::new().with(bytes).finish()
 }
 

@@ -18,12 +18,26 @@ pub fn kafka_commit_offset(
     offset: i64,
     cluster: Option<&str>,
 ) {
-    observe(PositionKind::Commit, group, topic, partition, offset, cluster);
+    observe(
+        PositionKind::Commit,
+        group,
+        topic,
+        partition,
+        offset,
+        cluster,
+    );
 }
 
 /// The partition's end is at this offset.
 pub fn kafka_high_watermark(topic: &str, partition: i32, offset: i64, cluster: Option<&str>) {
-    observe(PositionKind::HighWatermark, "", topic, partition, offset, cluster);
+    observe(
+        PositionKind::HighWatermark,
+        "",
+        topic,
+        partition,
+        offset,
+        cluster,
+    );
 }
 
 fn observe(

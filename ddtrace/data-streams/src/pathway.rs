@@ -207,7 +207,7 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        (u128::from(mixed) * u128::from(bound) >> 64) as u64
+        ((u128::from(mixed) * u128::from(bound)) >> 64) as u64
     }
 }
 
@@ -289,7 +289,11 @@ mod tests {
             rows: &[
                 row(
                     0,
-                    &["direction:out", "topic:dsm-system-tests-queue", "type:kafka"],
+                    &[
+                        "direction:out",
+                        "topic:dsm-system-tests-queue",
+                        "type:kafka",
+                    ],
                     149,
                     4463699290244539355,
                     0,
@@ -298,7 +302,12 @@ mod tests {
                 ),
                 row(
                     5000,
-                    &["direction:in", "group:testgroup1", "topic:dsm-system-tests-queue", "type:kafka"],
+                    &[
+                        "direction:in",
+                        "group:testgroup1",
+                        "topic:dsm-system-tests-queue",
+                        "type:kafka",
+                    ],
                     100,
                     3735318893869752335,
                     4463699290244539355,
@@ -487,7 +496,12 @@ mod tests {
             rows: &[
                 row(
                     0,
-                    &["type:kinesis", "topic:stream-123", "direction:out", "manual_checkpoint:true"],
+                    &[
+                        "type:kinesis",
+                        "topic:stream-123",
+                        "direction:out",
+                        "manual_checkpoint:true",
+                    ],
                     49,
                     15387768047862798685,
                     0,
@@ -496,7 +510,12 @@ mod tests {
                 ),
                 row(
                     7500,
-                    &["type:kinesis", "topic:stream-123", "direction:in", "manual_checkpoint:true"],
+                    &[
+                        "type:kinesis",
+                        "topic:stream-123",
+                        "direction:in",
+                        "manual_checkpoint:true",
+                    ],
                     0,
                     7384691262676006811,
                     15387768047862798685,
@@ -629,9 +648,19 @@ mod tests {
                     ..Passage::default()
                 };
                 let point = pathway.pass(node, &mut cache, &tags, passage, at(row.at));
-                assert_eq!((point.hash, point.parent), (row.hash, row.parent), "{place}");
-                assert!((point.edge_latency - row.edge).abs() < 1e-6, "{place}: {point:?}");
-                assert!((point.pathway_latency - row.pathway).abs() < 1e-6, "{place}: {point:?}");
+                assert_eq!(
+                    (point.hash, point.parent),
+                    (row.hash, row.parent),
+                    "{place}"
+                );
+                assert!(
+                    (point.edge_latency - row.edge).abs() < 1e-6,
+                    "{place}: {point:?}"
+                );
+                assert!(
+                    (point.pathway_latency - row.pathway).abs() < 1e-6,
+                    "{place}: {point:?}"
+                );
                 assert_eq!(point.payload_size, row.size, "{place}");
                 assert_same_context(&pathway, row.context, &place);
             }
@@ -671,7 +700,10 @@ mod tests {
         let now = Nanoseconds::of_milliseconds(1_700_000_009_000);
         let tags = [Tag::whole("topic:a")];
         let point = pathway.pass(node, &mut Cache::default(), &tags, Passage::default(), now);
-        assert_eq!((point.parent, point.edge_latency, point.pathway_latency), (0, 0.0, 0.0));
+        assert_eq!(
+            (point.parent, point.edge_latency, point.pathway_latency),
+            (0, 0.0, 0.0)
+        );
     }
 
     #[test]
@@ -688,17 +720,17 @@ mod tests {
     fn starts_can_be_set_from_outside() {
         let mut pathway = Pathway::begin(Nanoseconds::of_milliseconds(5_000));
         let node = Node::new("s", None, None, "");
-        let arrival = Some(Nanoseconds::of_milliseconds(3_000));
+        let arrival = Nanoseconds::of_milliseconds(3_000);
         let passage = Passage {
             payload_size: 1,
-            edge_start: arrival,
-            pathway_start: arrival,
+            edge_start: Some(arrival),
+            pathway_start: Some(arrival),
         };
         let tags = [Tag::whole("direction:in")];
         let now = Nanoseconds::of_milliseconds(5_500);
         let point = pathway.pass(node, &mut Cache::default(), &tags, passage, now);
         assert_eq!((point.edge_latency, point.pathway_latency), (2.5, 2.5));
-        assert_eq!(pathway.pathway_start, arrival.unwrap());
+        assert_eq!(pathway.pathway_start, arrival);
     }
 
     #[test]
@@ -715,6 +747,9 @@ mod tests {
             seen[Pathway::merge(pathways.iter().copied()).unwrap().hash as usize] += 1;
         }
         // Each a thousand times on average; 700 is more than eleven deviations away.
-        assert!(seen[0] == 0 && seen[1..].iter().all(|times| *times > 700), "{seen:?}");
+        assert!(
+            seen[0] == 0 && seen[1..].iter().all(|times| *times > 700),
+            "{seen:?}"
+        );
     }
 }

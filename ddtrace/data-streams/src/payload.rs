@@ -147,7 +147,8 @@ impl Payload {
         }
         if has_transactions {
             self.text("Transactions").bytes(transactions);
-            self.text("TransactionCheckpointIds").bytes(checkpoint_names);
+            self.text("TransactionCheckpointIds")
+                .bytes(checkpoint_names);
         }
     }
 

@@ -60,8 +60,8 @@ pub(crate) fn running() -> Option<arc_swap::Guard<Option<Arc<Running>>>> {
     Some(RUNNING.load()).filter(|running| running.is_some())
 }
 
-/// Switches it on, with a queue of its own.
-pub(crate) fn switch_on(node: Node) -> Waiting {
+/// Makes a queue for the product, which is off until [`set_on`].
+pub(crate) fn make_ready(node: Node) -> Waiting {
     let (sender, receiver) = channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     RUNNING.store(Some(Arc::new(Running {
@@ -69,7 +69,6 @@ pub(crate) fn switch_on(node: Node) -> Waiting {
         queue: sender,
         dropped: Arc::clone(&dropped),
     })));
-    IS_ON.store(true, Ordering::Relaxed);
     Waiting {
         queue: receiver,
         dropped,
@@ -89,14 +88,7 @@ pub(crate) fn set_node(node: Node) {
     });
 }
 
-/// Switches it off: checkpoints do nothing, and what waits is still sent.
-pub(crate) fn switch_off() {
-    IS_ON.store(false, Ordering::Relaxed);
-}
-
-/// Switches it on again after [`switch_off`].
-pub(crate) fn switch_back_on() {
-    if RUNNING.load().is_some() {
-        IS_ON.store(true, Ordering::Relaxed);
-    }
+/// Switches it on or off. Off, checkpoints do nothing, and what waits is still sent.
+pub(crate) fn set_on(on: bool) {
+    IS_ON.store(on, Ordering::Relaxed);
 }

@@ -207,7 +207,8 @@ struct Mixed(u64);
 
 impl Mixed {
     fn mix(&mut self, word: u64) {
-        let wide = u128::from(self.0 ^ word).wrapping_mul(0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db);
+        let wide =
+            u128::from(self.0 ^ word).wrapping_mul(0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db);
         self.0 = (wide >> 64) as u64 ^ wide as u64;
     }
 
@@ -284,7 +285,10 @@ mod tests {
     fn pairs_and_whole_tags_are_the_same_edge() {
         let node = Node::new("s", None, None, "");
         let mut cache = Cache::default();
-        let pairs = cache.edge(&[Tag::pair("topic", "a:b"), Tag::pair("type", "kafka")], node);
+        let pairs = cache.edge(
+            &[Tag::pair("topic", "a:b"), Tag::pair("type", "kafka")],
+            node,
+        );
         let wholes = cache.edge(&tags(&["topic:a:b", "type:kafka"]), node);
         assert_eq!(pairs.tags, wholes.tags);
         assert_eq!(cache.hash(&pairs, node, 7), cache.hash(&wholes, node, 7));

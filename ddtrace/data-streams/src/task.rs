@@ -4,6 +4,7 @@
 //! second while something comes, and twice a second otherwise. Every ten seconds, on a flush and at the end everything is
 //! sent, the bucket under way included.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ddtrace_core::config::Config;
@@ -11,6 +12,8 @@ use ddtrace_core::diagnostics;
 use ddtrace_core::export::agent::{RetryPolicy, SendError, TRACER_VERSION};
 use ddtrace_core::instrument::{Product, inventory};
 use ddtrace_core::process_tags::ProcessTags;
+use ddtrace_core::remote_config::{self, Capabilities};
+use ddtrace_core::telemetry;
 use ddtrace_core::worker::task::{self, Task, TaskContext, TaskFuture, Turn};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
@@ -26,32 +29,54 @@ const TASK: Task = Task::new("data streams", run);
 /// How often the queue is looked after while something comes, and otherwise.
 const BUSY: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_millis(500);
+/// The same while the product is off.
+const OFF: Duration = Duration::from_secs(5);
+
+/// What the settings of this process say, for when remote configuration has nothing to say any more.
+static IS_CONFIGURED: AtomicBool = AtomicBool::new(false);
 
 fn start() {
     task::add(TASK);
+    remote_config::on_switch("data_streams_enabled", Capabilities::of(&[20]), |value| {
+        set_on(value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed)));
+    });
+}
+
+fn set_on(on: bool) {
+    if switch::is_on() != on {
+        switch::set_on(on);
+        telemetry::product_changed("data_streams", on);
+    }
 }
 
 /// What all nodes of this process have in common, as far as it is known.
 fn node(config: &Config, container_tags_hash: &str) -> Node {
     let tags = ProcessTags::of(config);
     let tags = Some(tags.as_str()).filter(|tags| !tags.is_empty());
-    Node::new(&config.service, config.env.as_deref(), tags, container_tags_hash)
+    Node::new(
+        &config.service,
+        config.env.as_deref(),
+        tags,
+        container_tags_hash,
+    )
 }
 
 fn run(context: TaskContext) -> Option<TaskFuture> {
-    let config = context.config();
-    if !config.data_streams_enabled || !context.has_agent() {
-        switch::switch_off();
+    switch::set_on(false);
+    if !context.has_agent() {
         return None;
     }
+    let config = context.config();
     let interval = config.data_streams_interval;
     let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
     let collector = Collector {
-        waiting: switch::switch_on(node(&config, "")),
+        waiting: switch::make_ready(node(&config, "")),
         buckets: Buckets::new(width),
         container_tags_hash: String::new(),
         has_warned: false,
     };
+    IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
+    set_on(config.data_streams_enabled);
     Some(Box::pin(collector.run(context, interval)))
 }
 
@@ -67,7 +92,11 @@ impl Collector {
     async fn run(mut self, mut context: TaskContext, interval: Duration) {
         let mut send_at = context.now() + interval;
         loop {
-            let pause = if self.collect() { BUSY } else { QUIET };
+            let pause = match self.collect() {
+                true => BUSY,
+                false if switch::is_on() => QUIET,
+                false => OFF,
+            };
             self.learn(&context);
             let now = context.now();
             if now >= send_at || self.buckets.is_heavy() {
@@ -81,7 +110,7 @@ impl Collector {
                     self.send(&context).await;
                 }
                 Turn::Stop => {
-                    switch::switch_off();
+                    switch::set_on(false);
                     self.collect();
                     return self.send(&context).await;
                 }
@@ -156,12 +185,17 @@ impl Collector {
 /// Sends a payload; again, twice, if it cannot have arrived.
 async fn deliver(context: &TaskContext, body: Vec<u8>) {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/msgpack"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/msgpack"),
+    );
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     let body = bytes::Bytes::from(body);
     let policy = RetryPolicy::default();
     for tried in 1.. {
-        let sent = context.agent().post(payload::PATH, headers.clone(), body.clone());
+        let sent = context
+            .agent()
+            .post(payload::PATH, headers.clone(), body.clone());
         match sent.await {
             Ok(response) if response.status.is_success() => return,
             Ok(response) if response.status == http::StatusCode::NOT_FOUND => {

@@ -62,8 +62,8 @@ pub use guard::{
     CurrentSpan, SpanGuard, SpanRef, active_at, current_root_span, current_span, enter,
     enter_child_of, enter_if, enter_off, enter_root,
 };
-pub use inherited::Inherited;
 pub use id::{SpanContextId, SpanId, TraceId};
+pub use inherited::Inherited;
 pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};
