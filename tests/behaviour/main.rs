@@ -2,6 +2,7 @@
 
 mod bad_weather;
 mod data_streams;
+mod ci_environment;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
