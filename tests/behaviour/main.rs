@@ -1,8 +1,8 @@
 //! Behaviour across crates, against real peers: one module per subject.
 
 mod bad_weather;
-mod data_streams;
 mod ci_environment;
+mod data_streams;
 mod dependencies;
 mod disabled;
 mod dogstatsd;

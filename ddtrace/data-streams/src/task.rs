@@ -4,6 +4,7 @@
 //! second while something comes, and twice a second otherwise. Every ten seconds, on a flush and at the end everything is
 //! sent, the bucket under way included.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use ddtrace_core::instrument::{Product, inventory};
 use ddtrace_core::process_tags::ProcessTags;
 use ddtrace_core::remote_config::{self, Capabilities};
 use ddtrace_core::telemetry;
+use ddtrace_core::trace::current_config;
 use ddtrace_core::worker::task::{self, Task, TaskContext, TaskFuture, Turn};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
@@ -35,7 +37,16 @@ const OFF: Duration = Duration::from_secs(5);
 /// What the settings of this process say, for when remote configuration has nothing to say any more.
 static IS_CONFIGURED: AtomicBool = AtomicBool::new(false);
 
+/// The worker's end of the queue that [`start`] has made, until the task takes it.
+static READY: Mutex<Option<Waiting>> = Mutex::new(None);
+
+/// On the thread that calls `init()`: what passes a checkpoint right after it is observed.
 fn start() {
+    if let (Some(config), Ok(mut ready)) = (current_config(), READY.lock()) {
+        *ready = Some(switch::make_ready(node(&config, "")));
+        IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
+        set_on(config.data_streams_enabled);
+    }
     task::add(TASK);
     remote_config::on_switch("data_streams_enabled", Capabilities::of(&[20]), |value| {
         set_on(value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed)));
@@ -62,21 +73,22 @@ fn node(config: &Config, container_tags_hash: &str) -> Node {
 }
 
 fn run(context: TaskContext) -> Option<TaskFuture> {
-    switch::set_on(false);
     if !context.has_agent() {
+        switch::set_on(false);
         return None;
     }
     let config = context.config();
+    // The child of a fork begins with a queue of its own; nobody waits for a lock that the parent may have held.
+    let ready = READY.try_lock().ok().and_then(|mut ready| ready.take());
+    let waiting = ready.unwrap_or_else(|| switch::make_ready(node(&config, "")));
     let interval = config.data_streams_interval;
     let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
     let collector = Collector {
-        waiting: switch::make_ready(node(&config, "")),
+        waiting,
         buckets: Buckets::new(width),
         container_tags_hash: String::new(),
         has_warned: false,
     };
-    IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
-    set_on(config.data_streams_enabled);
     Some(Box::pin(collector.run(context, interval)))
 }
 
