@@ -12,6 +12,7 @@ mod opentelemetry;
 mod program;
 mod python;
 mod registry;
+mod remote_config;
 mod sending;
 mod shop;
 mod soak;
