@@ -115,7 +115,8 @@ impl Shared {
         &self.0.rates
     }
 
-    pub(crate) fn remote_config(&self) -> &RemoteConfig {
+    /// Pushed settings, and the clients that ask for them.
+    pub fn remote_config(&self) -> &RemoteConfig {
         &self.0.remote_config
     }
 
