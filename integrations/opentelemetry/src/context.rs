@@ -5,7 +5,7 @@
 //! place there. Spans that are dropped, and with them every context that held them, leave nothing behind.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, TryLockError};
 
 use ddtrace_core::propagation::Extracted;
 use ddtrace_core::trace;
@@ -29,9 +29,21 @@ struct Registered {
     holders: usize,
 }
 
-fn shard(span_id: u64) -> MutexGuard<'static, HashMap<u64, Registered>> {
+/// Whoever holds a shard holds it for a few instructions, unless it was on another thread when this process was forked: then the
+/// lock never opens again. So nobody waits for longer than this.
+const TRIES: usize = 1000;
+
+/// A shard; nothing if it cannot be had.
+fn shard(span_id: u64) -> Option<MutexGuard<'static, HashMap<u64, Registered>>> {
     let shard = &PLACES[span_id as usize % SHARDS];
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    for _ in 0..TRIES {
+        match shard.try_lock() {
+            Ok(places) => return Some(places),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    None
 }
 
 /// Keeps a place findable.
@@ -44,7 +56,7 @@ impl Registration {
         if span_id == 0 {
             return None;
         }
-        let mut places = shard(span_id);
+        let mut places = shard(span_id)?;
         let registered = places.entry(span_id).or_insert_with(|| Registered {
             place: place.clone(),
             holders: 0,
@@ -56,7 +68,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut places = shard(self.0);
+        let Some(mut places) = shard(self.0) else {
+            return;
+        };
         let gone = match places.get_mut(&self.0) {
             Some(registered) if registered.holders > 1 => {
                 registered.holders -= 1;
@@ -78,7 +92,7 @@ pub(crate) fn lookup(context: &Context) -> Option<trace::Context> {
         return None;
     }
     let span_id = u64::from_be_bytes(span_context.span_id().to_bytes());
-    let places = shard(span_id);
+    let places = shard(span_id)?;
     let place = &places.get(&span_id)?.place;
     let is_same =
         u128::from(place.trace_id()) == u128::from_be_bytes(span_context.trace_id().to_bytes());
@@ -220,5 +234,58 @@ pub fn current() -> Context {
         context.with_span(Span::reference(span.to_ref(), trace::Context::current()))
     } else {
         context.with_datadog_context(&trace::Context::current())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use ddtrace_core::test_support::Recorder;
+    use ddtrace_core::trace::Span as Datadog;
+
+    use super::*;
+
+    /// Held by each test: they share the shards.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn found(place: &trace::Context) -> bool {
+        let id = place.span_id().get();
+        shard(id).is_some_and(|places| places.contains_key(&id))
+    }
+
+    #[test]
+    fn a_place_is_known_as_long_as_somebody_holds_it() {
+        let _alone = ALONE.lock();
+        let _recorder = Recorder::new();
+        let place = Datadog::builder("work").start().context();
+        let (first, second) = (Registration::of(&place), Registration::of(&place));
+        drop(first);
+        assert!(found(&place));
+        drop(second);
+        assert!(!found(&place));
+        assert!(Registration::of(&trace::Context::default()).is_none());
+    }
+
+    #[test]
+    fn a_lock_that_does_not_open_holds_nobody_up() {
+        let _alone = ALONE.lock();
+        let _recorder = Recorder::new();
+        let place = Datadog::builder("work").start().context();
+        let id = place.span_id().get();
+        let (locked, is_locked) = channel();
+        let (let_go, may_go) = channel::<()>();
+        // As a thread that a fork left behind.
+        let holder = thread::spawn(move || {
+            let _held = PLACES[id as usize % SHARDS].lock();
+            locked.send(()).expect("it is awaited");
+            may_go.recv().expect("it is told");
+        });
+        is_locked.recv().expect("it is locked");
+        assert!(Registration::of(&place).is_none());
+        let_go.send(()).expect("it waits");
+        holder.join().expect("no panic");
+        assert!(Registration::of(&place).is_some());
     }
 }

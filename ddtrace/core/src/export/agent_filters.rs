@@ -1,8 +1,11 @@
 //! What the agent says in `/info` that it throws away: `ignore_resources`, `filter_tags`, `filter_tags_regex`.
 //!
 //! Where statistics are made by the agent, it filters before it counts. Where they are made here, so do we, on the local root: a chunk that the
-//! agent does not want is neither counted nor sent. Expressions that do not compile are left out with a line in the log. Source: datadog-agent,
+//! agent does not want is neither counted nor sent. The agent looks at tags after it has normalised `env` and left out what is no
+//! HTTP status, so the same is done to what is compared here. Expressions that do not compile are left out with a line in the log. Source: datadog-agent,
 //! `pkg/trace/agent`; libdatadog, `libdd-trace-utils/src/trace_filter.rs`.
+
+use std::borrow::Cow;
 
 use regex::{Regex, RegexBuilder};
 
@@ -11,6 +14,9 @@ use super::finished::FinishedSpan;
 
 /// The most memory that one compiled expression may take, in bytes.
 const LARGEST: usize = 1 << 20;
+
+/// How many characters of a value the agent looks at.
+const LONGEST_TAG: usize = 200;
 
 /// Decides which chunks go no further.
 #[derive(Debug, Default)]
@@ -71,12 +77,43 @@ impl AgentFilters {
 
 impl Tag {
     fn is_on(&self, span: &FinishedSpan<'_>) -> bool {
-        span.meta(&self.key).is_some_and(|value| match &self.value {
-            Value::Any => true,
-            Value::Exactly(expected) => value == expected,
-            Value::Matching(expression) => expression.is_match(value),
-        })
+        span.meta(&self.key)
+            .and_then(|value| as_the_agent_sees(&self.key, value))
+            .is_some_and(|value| match &self.value {
+                Value::Any => true,
+                Value::Exactly(expected) => value == expected.as_str(),
+                Value::Matching(expression) => expression.is_match(&value),
+            })
     }
+}
+
+/// The value of a tag as it is when the agent filters; nothing if it has taken the tag away by then.
+fn as_the_agent_sees<'a>(key: &str, value: &'a str) -> Option<Cow<'a, str>> {
+    match key {
+        "env" => Some(normalized(value).into()),
+        "http.status_code" => {
+            let is_status = |status: u16| (100..600).contains(&status);
+            let is_valid = value.parse().is_ok_and(is_status);
+            is_valid.then_some(Cow::Borrowed(value))
+        }
+        _ => Some(Cow::Borrowed(value)),
+    }
+}
+
+/// The agent's form of a value: lower case, one `_` for every run of what is not allowed, none at the ends.
+fn normalized(value: &str) -> String {
+    let mut normal = String::with_capacity(value.len());
+    for c in value.chars().take(LONGEST_TAG) {
+        if c.is_alphanumeric() {
+            normal.extend(c.to_lowercase());
+        } else if matches!(c, ':' | '.' | '/' | '-') {
+            normal.push(c);
+        } else if !normal.is_empty() && !normal.ends_with('_') {
+            normal.push('_');
+        }
+    }
+    normal.truncate(normal.trim_end_matches('_').len());
+    normal
 }
 
 /// Reads `key` and `key:value`.
@@ -148,5 +185,36 @@ mod tests {
             assert_eq!(filters(body).reject(&root), is_rejected, "{body}");
         }
         assert!(filters("{}").is_empty());
+    }
+    /// system-tests, `tests/parametric/test_trace_filters.py`, and the cases of the agent's own tests (`pkg/trace/traceutil`).
+    #[test]
+    fn tags_are_compared_as_the_agent_keeps_them() {
+        let cases = [
+            ("env", "Prod Env", "env:prod_env", true),
+            ("env", "Prod Env", "env:Prod Env", false),
+            ("env", "$#weird !@ Start_", "env:weird_start", true),
+            (
+                "env",
+                "\u{dc}nic\u{f6}de:1.2/a-b",
+                "env:\u{fc}nic\u{f6}de:1.2/a-b",
+                true,
+            ),
+            ("http.status_code", "999", "http.status_code:999", false),
+            ("http.status_code", "999", "http.status_code", false),
+            ("http.status_code", "99", "http.status_code", false),
+            ("http.status_code", "ok", "http.status_code", false),
+            ("http.status_code", "503", "http.status_code:503", true),
+            ("other", "Prod Env", "other:Prod Env", true),
+        ];
+        for (key, value, reject, is_rejected) in cases {
+            let mut root = FinishedSpan::default();
+            root.set_meta(key, value);
+            let body = serde_json::json!({ "filter_tags": { "reject": [reject] } }).to_string();
+            assert_eq!(
+                filters(&body).reject(&root),
+                is_rejected,
+                "{key} {value} {reject}"
+            );
+        }
     }
 }
