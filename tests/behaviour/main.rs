@@ -1,6 +1,7 @@
 //! Behaviour across crates, against real peers: one module per subject.
 
 mod bad_weather;
+mod ci_environment;
 mod dependencies;
 mod disabled;
 mod dogstatsd;

@@ -16,6 +16,24 @@
 //! beyond its budget: a backend that is down, slow or lying costs a bounded time, and never a test.
 
 pub mod backend;
+pub mod ci;
+mod codeowners;
 pub mod coverage;
+pub mod git;
+mod manifest;
+#[cfg(test)]
+mod mock;
 pub mod model;
+mod options;
+pub mod payload;
+mod payload_files;
+mod random;
 pub mod selection;
+pub mod session;
+pub mod telemetry;
+pub mod transport;
+mod writer;
+
+pub use codeowners::CodeOwners;
+pub use options::Options;
+pub use session::Session;

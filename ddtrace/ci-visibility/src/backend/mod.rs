@@ -5,13 +5,19 @@
 //! (`spec/ci-visibility.md` §13).
 
 mod bad_answer;
+mod client;
 mod known_tests;
+mod search_commits;
 mod settings;
 mod skippable;
 mod test_management;
 
 pub use bad_answer::BadAnswer;
+pub use client::{Asker, Backend};
 pub use known_tests::{KnownTests, MAX_TESTS, NextPage};
 pub use settings::{EarlyFlakeDetection, Settings, SlowTestRetries, TestManagementSettings};
 pub use skippable::{Skippable, SkippingLevel};
 pub use test_management::{TestManagement, TestProperties};
+
+#[cfg(test)]
+mod client_tests;

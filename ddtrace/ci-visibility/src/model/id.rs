@@ -31,13 +31,7 @@ const MASK: u64 = u64::MAX >> 1;
 impl SessionId {
     /// A new id.
     pub fn random() -> SessionId {
-        let mut bytes = [0; 8];
-        // A system without randomness still gets an id that no other session of the host has.
-        if getrandom::fill(&mut bytes).is_err() {
-            use std::hash::{BuildHasher, Hasher, RandomState};
-            bytes = RandomState::new().build_hasher().finish().to_le_bytes();
-        }
-        SessionId(truncated(bytes))
+        SessionId(truncated(crate::random::number().to_le_bytes()))
     }
 
     /// An id that was made elsewhere; `None` for 0 and for numbers of more than 63 bits.

@@ -37,6 +37,16 @@ pub(super) const STYLES: &[&str] = &[
     "none",
 ];
 
+/// Who reads what is for test runs.
+const CI: &[&str] = &["ci-visibility"];
+
+/// How often something is repeated.
+const RETRIES: Kind = Kind::Integer {
+    min: 0,
+    max: 1000,
+    beyond: Beyond::Default,
+};
+
 /// Variables that other tracers read, or once did, with what to write instead. Setting one gives a
 /// line in the log rather than silence.
 pub(super) const NOT_READ: &[(&str, &str)] = &[
@@ -280,6 +290,118 @@ settings! {
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
     /// Whether probes may be set while the program runs.
     DD_DYNAMIC_INSTRUMENTATION_ENABLED => flag(false).products(&["dynamic instrumentation"]),
+
+    /// Whether test runs are reported. Without it `cargo ddtrace test` is `cargo test`.
+    DD_CIVISIBILITY_ENABLED => flag(true).products(CI),
+    /// Whether test runs are reported without an agent.
+    DD_CIVISIBILITY_AGENTLESS_ENABLED => flag(false).products(CI),
+    /// One address for every intake and interface, for tests.
+    DD_CIVISIBILITY_AGENTLESS_URL => optional(Kind::Url).products(CI),
+    /// Milliseconds that one request about tests may take.
+    DD_CIVISIBILITY_BACKEND_API_TIMEOUT_MILLIS => of(Kind::Integer { min: 1, max: 300_000, beyond: Beyond::Default }, "30000")
+        .products(CI),
+    /// The name of the test session; made of the job's name and the command when unset.
+    DD_TEST_SESSION_NAME => text().products(CI),
+    /// False: no test is skipped because a change cannot affect it.
+    DD_CIVISIBILITY_ITR_ENABLED => flag(true).products(CI),
+    /// Whether whole suites are skipped instead of tests.
+    _DD_CIVISIBILITY_ITR_SUITE_MODE => flag(false).products(CI),
+    /// Whether coverage is taken of each test whatever the backend says.
+    _DD_CIVISIBILITY_ITR_FORCE_ENABLE_COVERAGE => flag(false).products(CI),
+    /// Whether no test is skipped whatever the backend says.
+    _DD_CIVISIBILITY_ITR_PREVENT_TEST_SKIPPING => flag(false).products(CI),
+    /// Whether coverage tells files apart, but not lines.
+    _DD_COVERAGE_FILE_LEVEL => flag(false).products(CI),
+    /// False: new tests are run once.
+    DD_CIVISIBILITY_EARLY_FLAKE_DETECTION_ENABLED => flag(true).products(CI),
+    /// How often a new test is repeated, instead of what the backend says.
+    DD_TEST_EARLY_FLAKE_DETECTION_RETRY_COUNT => optional(RETRIES).products(CI),
+    /// False: failed tests are not run again.
+    DD_CIVISIBILITY_FLAKY_RETRY_ENABLED => flag(true).products(CI),
+    /// How often a failed test is run again.
+    DD_CIVISIBILITY_FLAKY_RETRY_COUNT => of(RETRIES, "5").products(CI),
+    /// How many tests of a session may be run again.
+    DD_CIVISIBILITY_TOTAL_FLAKY_RETRY_COUNT => of(Kind::Integer { min: 0, max: 1_000_000, beyond: Beyond::Default }, "1000")
+        .products(CI),
+    /// Whether tests that failed after all retries are run once more at the end.
+    _DD_CIVISIBILITY_OUT_OF_SESSION_RETRIES_ENABLED => flag(false).products(CI),
+    /// False: quarantined and disabled tests are as others.
+    DD_TEST_MANAGEMENT_ENABLED => flag(true).products(CI),
+    /// How often a test that is said to be fixed is repeated, instead of what the backend says.
+    DD_TEST_MANAGEMENT_ATTEMPT_TO_FIX_RETRIES => optional(RETRIES).products(CI),
+    /// Whether only flaky tests are run, each as an attempt to fix.
+    _DD_TEST_MANAGEMENT_ATF_ALL_FLAKY => flag(false).products(CI),
+    /// False: tests that a change touches are as others.
+    DD_CIVISIBILITY_IMPACTED_TESTS_DETECTION_ENABLED => flag(true).products(CI),
+    /// Pages of known tests beyond which the answer is void.
+    _DD_CIVISIBILITY_KNOWN_TESTS_MAX_PAGES => integer(1, Beyond::Default, "10000").products(CI),
+    /// Whether commits that the backend does not have are sent to it.
+    DD_CIVISIBILITY_GIT_UPLOAD_ENABLED => flag(true).products(CI),
+    /// Whether a month of history is fetched into a shallow clone.
+    DD_CIVISIBILITY_GIT_UNSHALLOW_ENABLED => flag(true).products(CI),
+    /// Whether a coverage report is uploaded, instead of what the backend says.
+    DD_CIVISIBILITY_CODE_COVERAGE_REPORT_UPLOAD_ENABLED => optional(Kind::Flag).products(CI),
+    /// Flags of the coverage report; at most 32.
+    DD_CODE_COVERAGE_FLAGS => optional(Kind::List).products(CI),
+    /// Whether what tests print is sent as logs, without an agent.
+    DD_AGENTLESS_LOG_SUBMISSION_ENABLED => flag(false).products(CI),
+    /// Events that make a payload, instead of a number that grows with the tests.
+    _DD_CIVISIBILITY_PARTIAL_FLUSH_MIN_SPANS => optional(Kind::Integer { min: 1, max: 1_000_000, beyond: Beyond::Default })
+        .products(CI),
+    /// What set this up, for telemetry.
+    DD_CIVISIBILITY_AUTO_INSTRUMENTATION_PROVIDER => text().products(CI),
+    /// Whether tests share a process: `shared`, `isolated`, or `auto`, which isolates them for coverage.
+    DD_CIVISIBILITY_RUST_EXECUTION => of(Kind::Choice(&["auto", "shared", "isolated"]), "auto").products(CI),
+    /// Whether runners without a coordinator start one.
+    DD_CIVISIBILITY_RUST_COORDINATOR => of(Kind::Choice(&["on", "off"]), "on").products(CI),
+    /// Set by the runner for the processes of tests: the session that they belong to.
+    _DD_TEST_SESSION => text().products(CI),
+    /// A manifest beside which the backend's answers lie in files.
+    DD_TEST_OPTIMIZATION_MANIFEST_FILE => text().products(CI),
+    /// Whether payloads are written to files instead of sent.
+    DD_TEST_OPTIMIZATION_PAYLOADS_IN_FILES => flag(false).products(CI),
+    /// A file with the tags of the environment, for runs in a sandbox.
+    DD_TEST_OPTIMIZATION_ENV_DATA_FILE => text().products(CI),
+    /// Whether tests are listed instead of run.
+    DD_TEST_OPTIMIZATION_DISCOVERY_ENABLED => flag(false).products(CI),
+    /// Where that list goes.
+    DD_TEST_OPTIMIZATION_DISCOVERY_FILE => text()
+        .default_text(".testoptimization/tests-discovery/tests.json")
+        .products(CI),
+    /// The subdomain of an organisation, for links.
+    DD_SUBDOMAIN => text().products(CI),
+    /// The branch that is tested.
+    DD_GIT_BRANCH => text().products(CI),
+    /// The tag that is tested.
+    DD_GIT_TAG => text().products(CI),
+    /// The message of the commit.
+    DD_GIT_COMMIT_MESSAGE => text().products(CI),
+    /// Who wrote the commit.
+    DD_GIT_COMMIT_AUTHOR_NAME => text().products(CI),
+    /// The address of who wrote the commit.
+    DD_GIT_COMMIT_AUTHOR_EMAIL => text().products(CI),
+    /// When the commit was written.
+    DD_GIT_COMMIT_AUTHOR_DATE => text().products(CI),
+    /// Who committed it.
+    DD_GIT_COMMIT_COMMITTER_NAME => text().products(CI),
+    /// The address of who committed it.
+    DD_GIT_COMMIT_COMMITTER_EMAIL => text().products(CI),
+    /// When it was committed.
+    DD_GIT_COMMIT_COMMITTER_DATE => text().products(CI),
+    /// The head of the pull request, where the commit is a merge made for testing.
+    DD_GIT_COMMIT_HEAD_SHA => text().products(CI),
+    /// The branch that a pull request goes to.
+    DD_GIT_PULL_REQUEST_BASE_BRANCH => text().products(CI),
+    /// The commit at which the pull request left that branch.
+    DD_GIT_PULL_REQUEST_BASE_BRANCH_SHA => text().products(CI),
+    /// The execution of an AWS CodePipeline, which has to be handed in.
+    DD_PIPELINE_EXECUTION_ID => text().products(CI),
+    /// The action of an AWS CodePipeline, which has to be handed in.
+    DD_ACTION_EXECUTION_ID => text().products(CI),
+    /// Set by the plugin for Jenkins.
+    DD_CUSTOM_TRACE_ID => text().products(CI),
+    /// Set by the plugin for Jenkins.
+    DD_CUSTOM_PARENT_ID => text().products(CI),
 
     /// Whether spans of the OpenTelemetry interface become ours.
     DD_TRACE_OTEL_ENABLED => flag(false).otel(&["OTEL_SDK_DISABLED"]).products(&["opentelemetry"]),

@@ -77,6 +77,17 @@ impl IntakeClient {
         self.0.post(path, headers, body).await
     }
 
+    /// Sends a body, and reads more of the answer than [`MAX_BODY`](crate::export::agent::MAX_BODY): up to this many bytes.
+    pub async fn post_for_up_to(
+        &self,
+        max_body: usize,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, SendError> {
+        self.0.post_for_up_to(max_body, path, headers, body).await
+    }
+
     /// Asks for something. `path` begins with a slash.
     pub async fn get(&self, path: &str, headers: HeaderMap) -> Result<Response, SendError> {
         self.0.get(path, headers).await
