@@ -356,7 +356,7 @@ settings! {
     DD_CIVISIBILITY_RUST_EXECUTION => of(Kind::Choice(&["auto", "shared", "isolated"]), "auto").products(CI),
     /// Whether runners without a coordinator start one.
     DD_CIVISIBILITY_RUST_COORDINATOR => of(Kind::Choice(&["on", "off"]), "on").products(CI),
-    /// Set by the runner for the processes of tests: the session that they belong to.
+    /// Set by the coordinator of a run, so that runners find it; tests do not see it.
     _DD_TEST_SESSION => text().products(CI),
     /// A manifest beside which the backend's answers lie in files.
     DD_TEST_OPTIMIZATION_MANIFEST_FILE => text().products(CI),
