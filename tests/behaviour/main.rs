@@ -2,6 +2,7 @@
 
 mod bad_weather;
 mod ci_environment;
+mod data_streams;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
@@ -11,10 +12,12 @@ mod opentelemetry;
 mod program;
 mod python;
 mod registry;
+mod remote_config;
 mod sending;
 mod shop;
 mod soak;
 mod sqlx_postgres;
+mod startup;
 mod statistics;
 mod telemetry;
 mod test_agent;
