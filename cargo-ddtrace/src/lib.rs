@@ -26,6 +26,7 @@ pub mod agent;
 pub mod api;
 pub mod cli;
 pub mod forward;
+pub mod history;
 pub mod intake;
 pub mod rc;
 pub mod run;

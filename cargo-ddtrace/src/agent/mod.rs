@@ -45,6 +45,8 @@ pub struct Options {
     pub policy: Policy,
     /// Page files from disk instead of the embedded ones.
     pub assets: Option<PathBuf>,
+    /// Where test sessions are kept over restarts, and where answers about tests may lie.
+    pub data: Option<PathBuf>,
     /// The command that it was started for.
     pub command: Option<String>,
 }
@@ -122,6 +124,7 @@ impl Agent {
             rates: intake::rates::Rates::default(),
             remote_config: crate::rc::RemoteConfig::default(),
             telemetry: intake::telemetry::Sessions::default(),
+            history: crate::history::History::open(options.data),
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),

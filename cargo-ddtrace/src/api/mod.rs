@@ -17,6 +17,7 @@ pub mod span;
 pub mod status;
 pub mod stream;
 pub mod suggest;
+pub mod tests;
 pub mod trace;
 pub mod traces;
 pub mod wait;
@@ -32,6 +33,7 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 
 use crate::forward::Forward;
+use crate::history::History;
 use crate::intake::body::InHand;
 use crate::intake::faults::Faults;
 use crate::intake::info::{Info, Settings};
@@ -63,6 +65,7 @@ pub struct Inner {
     pub(crate) rates: Rates,
     pub(crate) remote_config: RemoteConfig,
     pub(crate) telemetry: Sessions,
+    pub(crate) history: History,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -121,6 +124,11 @@ impl Shared {
         &self.0.telemetry
     }
 
+    /// Test sessions.
+    pub fn history(&self) -> &History {
+        &self.0.history
+    }
+
     /// Pushed settings, and the clients that ask for them.
     pub fn remote_config(&self) -> &RemoteConfig {
         &self.0.remote_config
@@ -163,6 +171,10 @@ pub fn routes() -> Router<Shared> {
                 .post(remote_config::push)
                 .delete(remote_config::withdraw),
         )
+        .route("/api/tests/sessions", get(tests::sessions))
+        .route("/api/tests/sessions/{id}", get(tests::session))
+        .route("/api/tests/test", get(tests::test))
+        .route("/api/tests/management", post(tests::manage))
         .route("/api/clear", post(control::clear))
 }
 

@@ -42,6 +42,7 @@ struct Topics {
     requests: bool,
     status: bool,
     config: bool,
+    tests: bool,
 }
 
 /// One of the streams that may be open; frees its place on drop.
@@ -69,6 +70,7 @@ pub(super) async fn get(
         requests: has("requests"),
         status: has("status"),
         config: has("config"),
+        tests: has("tests"),
     };
     if shared.inner().streams.fetch_add(1, Ordering::Relaxed) >= STREAMS {
         shared.inner().streams.fetch_sub(1, Ordering::Relaxed);
@@ -148,6 +150,7 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
     };
     let (mut traces, mut numbers) = (BTreeSet::new(), Vec::new());
     let (mut problems, mut any, mut cleared, mut config) = (false, false, false, false);
+    let mut tests = false;
     for change in changes {
         any = true;
         match change {
@@ -156,6 +159,7 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
             Change::Problems => problems = true,
             Change::Status => {}
             Change::RemoteConfig => config = true,
+            Change::Tests => tests = true,
             Change::Cleared => {
                 cleared = true;
                 traces.clear();
@@ -216,6 +220,9 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
     }
     if topics.config && config {
         event(&mut text, "config", rev, &json!({"rev": rev}));
+    }
+    if topics.tests && tests {
+        event(&mut text, "tests", rev, &json!({"rev": rev}));
     }
     if topics.status && (any || tick) {
         event(&mut text, "status", rev, &status::show(shared, store));

@@ -88,6 +88,9 @@ struct AgentArgs {
     /// Read the page's files from this folder instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     assets: Option<PathBuf>,
+    /// Keep test sessions in this folder, and answer from its files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -133,6 +136,18 @@ pub struct RunArgs {
 /// Options of `test`, `nextest` and `bench`; cargo's arguments follow.
 #[derive(Debug, Args)]
 pub struct TestArgs {
+    /// Be the backend as well: find and retry flaky tests, keep a history, without any account
+    #[arg(long)]
+    pub local: bool,
+    /// Where --local keeps the history, instead of a folder of this checkout in the user's state directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Leave the page of --local open until Ctrl-C
+    #[arg(long)]
+    pub stay: bool,
+    /// TCP port of --local
+    #[arg(long)]
+    pub port: Option<u16>,
     /// Run every test in a process of its own
     #[arg(long)]
     pub isolate: bool,
@@ -375,6 +390,8 @@ async fn serve(arguments: AgentArgs) -> u8 {
         );
         return 2;
     }
+    // Whoever reads the announcement may send a signal at once.
+    let mut signals = run::signals::Signals::new();
     let options = Options {
         port: Some(arguments.port),
         listen: arguments.listen,
@@ -383,6 +400,7 @@ async fn serve(arguments: AgentArgs) -> u8 {
         hide: arguments.hide,
         keep_all: arguments.keep_all,
         assets: arguments.assets,
+        data: arguments.data,
         policy: Policy {
             private: arguments.private || remote,
             allow_host: arguments.allow_host,
@@ -429,7 +447,7 @@ async fn serve(arguments: AgentArgs) -> u8 {
         });
         println!("{line}");
     }
-    run::signals::Signals::new().ended().await;
+    signals.ended().await;
     agent.shared().remote_config().revert(REVERTING).await;
     0
 }

@@ -1,5 +1,7 @@
 //! Which path takes what.
 
+use super::tests::{self, Tests};
+
 /// What an endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -8,6 +10,7 @@ pub(super) enum Endpoint {
     Stats,
     Telemetry,
     RemoteConfig,
+    Tests(Tests),
     /// Taken and kept, not understood.
     Other,
     Unknown,
@@ -35,7 +38,9 @@ impl Endpoint {
             "/telemetry/proxy/api/v2/apmtelemetry" | "/api/v2/apmtelemetry" => Endpoint::Telemetry,
             "/v0.7/config" => Endpoint::RemoteConfig,
             "/v1/input" => Endpoint::Other,
-            _ => Endpoint::Unknown,
+            path => tests::behind_proxy(path)
+                .and_then(|(path, _)| Tests::of(path))
+                .map_or(Endpoint::Unknown, Endpoint::Tests),
         }
     }
 
@@ -46,6 +51,7 @@ impl Endpoint {
             Endpoint::Stats => "stats",
             Endpoint::Telemetry => "telemetry",
             Endpoint::RemoteConfig => "config",
+            Endpoint::Tests(_) => "tests",
             Endpoint::Other => "other",
             Endpoint::Unknown => "unknown",
         }

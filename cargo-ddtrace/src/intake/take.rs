@@ -10,7 +10,7 @@ use super::body::BodyError;
 use super::endpoint::{Endpoint, Version};
 use super::model::Payload;
 use super::msgpack::{DecodeError, Fault};
-use super::{json, stats, telemetry, v1, v04, v05, v07};
+use super::{json, stats, telemetry, tests, v1, v04, v05, v07};
 use crate::api::Shared;
 use crate::store::counts::Client;
 use crate::store::requests::{Raw, Request as KeptRequest};
@@ -33,7 +33,7 @@ pub(super) fn raw(body: Bytes) -> Raw {
     }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> String {
+pub(super) fn text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).map_or(String::new(), |value| {
         String::from_utf8_lossy(value.as_bytes()).into_owned()
     })
@@ -196,6 +196,7 @@ pub(super) fn take(
                 Err(error) => undecodable(shared, kept, &error, begun),
             }
         }
+        Endpoint::Tests(kind) => tests::take(shared, kind, kept, headers, body, begun),
         Endpoint::RemoteConfig => {
             kept.raw = raw(body.clone());
             match shared.remote_config().poll(body) {
@@ -263,7 +264,7 @@ pub(super) fn take(
     }
 }
 
-fn rejected(rule: &'static Rule, detail: String) -> Finding {
+pub(super) fn rejected(rule: &'static Rule, detail: String) -> Finding {
     Finding {
         rule,
         chunk: None,

@@ -83,6 +83,8 @@ pub enum Change {
     Problems,
     /// Counts, or clients.
     Status,
+    /// Test sessions.
+    Tests,
     /// Pushed files, or what became of them.
     RemoteConfig,
     /// Everything is gone.

@@ -69,6 +69,8 @@ pub(crate) struct Hello {
     pub(crate) package: Option<PathBuf>,
     /// Whether rustdoc runs it.
     pub(crate) is_doctest: bool,
+    /// The runner's process.
+    pub(crate) pid: u32,
     /// Which attempt of nextest's this is, from 1.
     pub(crate) nextest_attempt: Option<u32>,
 }
@@ -146,7 +148,7 @@ impl Link {
         };
         link.send(&ToCoordinator::Hello(hello));
         link.flush();
-        match link.answer(ANSWER)? {
+        match link.answer(PLAN)? {
             ToRunner::Welcome(welcome) => Some((link, welcome)),
             _ => None,
         }

@@ -14,6 +14,7 @@
 
 pub(crate) mod coordinator;
 pub(crate) mod link;
+mod local;
 pub mod runner;
 pub(crate) mod rustdoc;
 pub mod summary;
@@ -23,10 +24,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::agent::Agent;
 use crate::cli::{SummaryFormat, TestArgs};
 use crate::run::child::Ended;
 use crate::run::signals::{Signal, Signals};
-use coordinator::{Coordinator, Folder, Library, Manner, cargo, detached};
+use coordinator::{Coordinator, Folder, Library, Manner, Overlay, cargo, detached};
 
 /// How long cargo may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,7 +61,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     let mut signals = Signals::new();
     if !runner::is_enabled() {
         return match command.spawn() {
-            Ok(child) => wait(child, &mut signals).await.0.status(),
+            Ok(child) => wait(child, &mut signals, None).await.0.status(),
             Err(error) => cannot_start(&error),
         };
     }
@@ -83,28 +85,108 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         timeout: arguments.test_timeout,
         is_nextest: words.first().is_some_and(|word| word == "nextest"),
     };
+    let checkout = local::checkout().await;
+    let mut overlay = Overlay::default();
+    let mut agent = None;
+    if arguments.local {
+        let data = arguments.data.clone().or_else(|| local::data(&checkout));
+        match local::start(data, arguments.port, arguments.stay).await {
+            Ok(started) => {
+                overlay = local::overlay(&started, &checkout).await;
+                if arguments.stay {
+                    say(&format!("viewer {}tests", started.viewer()));
+                }
+                agent = Some(started);
+            }
+            Err(error) => {
+                say(&error.to_string());
+                return USAGE;
+            }
+        }
+    }
     command.envs(cargo::environment(&toolchain, folder.path()));
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let coordinator = Coordinator::new(Library::none(), toolchain, manner, directory, words, None);
+    let framework = if manner.is_nextest {
+        "nextest"
+    } else {
+        "libtest"
+    };
+    let shown = shown(&words);
+    let (library, why_not) = tokio::select! {
+        started = Library::start(overlay, &directory, &shown, framework, &toolchain.rustc) => started,
+        // Nothing has begun that would have to be ended.
+        signal = signals.next() => return Ended::Signal(signal.number()).status(),
+    };
+    if let Some(why_not) = why_not {
+        say(&why_not);
+    }
+    let repository = library.repository().unwrap_or(checkout);
+    let coordinator = Coordinator::new(library, toolchain, manner, repository, words, None);
     let server = tokio::spawn(coordinator.clone().serve(listener));
     let child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return cannot_start(&error),
     };
-    coordinator.warm().await;
-    let (ended, interrupted) = wait(child, &mut signals).await;
+    let warming = coordinator.clone();
+    let warming = tokio::spawn(async move { warming.warm().await });
+    let (ended, interrupted) = wait(child, &mut signals, Some(&coordinator)).await;
     coordinator.drained(LAST_WORDS).await;
     server.abort();
-    let counts = coordinator.count(|counts| *counts);
-    match arguments.summary {
-        SummaryFormat::Json => println!(
-            "{}",
-            counts.json(ended.status(), interrupted, begun.elapsed())
-        ),
-        SummaryFormat::Text if counts.tests > 0 => say(&counts.line()),
-        SummaryFormat::Text | SummaryFormat::None => {}
+    warming.abort();
+    // An interrupt that reached the whole group may have ended cargo before we heard of it.
+    let interrupted = interrupted
+        || matches!(ended, Ended::Signal(1 | 2 | 15))
+        || coordinator.count(|counts| counts.interrupted);
+    let status = ended.status();
+    for line in coordinator.library.finish(status == 0, interrupted).await {
+        say(&line);
     }
-    ended.status()
+    let counts = coordinator.count(|counts| *counts);
+    report(&arguments, &counts, &coordinator.library, agent.as_ref());
+    if arguments.summary == SummaryFormat::Json {
+        println!("{}", counts.json(status, interrupted, begun.elapsed()));
+    }
+    if let Some(agent) = agent.filter(|_| arguments.stay && !interrupted) {
+        say(&format!(
+            "viewer {}tests stays until Ctrl-C",
+            agent.viewer()
+        ));
+        signals.ended().await;
+    }
+    status
+}
+
+/// Says what came of it, and where it can be looked at.
+fn report(
+    arguments: &TestArgs,
+    counts: &summary::Counts,
+    library: &Library,
+    agent: Option<&Agent>,
+) {
+    if arguments.summary == SummaryFormat::Text && counts.tests > 0 {
+        say(&counts.line());
+    }
+    let Some(agent) = agent else {
+        if counts.tests > 0 && arguments.summary != SummaryFormat::None {
+            library.pages().iter().for_each(|page| say(page));
+        }
+        return;
+    };
+    let history = agent.shared().history();
+    match (history.trouble(), history.data()) {
+        (Some(trouble), _) => say(&format!("the run is not kept: {trouble}")),
+        (None, Some(data)) if !arguments.stay && counts.tests > 0 => say(&format!(
+            "history: cargo ddtrace agent --data {}",
+            data.display()
+        )),
+        _ => {}
+    }
+}
+
+/// The command as it is reported.
+fn shown(words: &[OsString]) -> String {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    format!("cargo {}", words.join(" "))
 }
 
 fn cannot_start(error: &std::io::Error) -> u8 {
@@ -122,7 +204,11 @@ fn isolates() -> bool {
 }
 
 /// Waits for cargo: how it ended, and whether somebody asked us to end.
-async fn wait(mut child: tokio::process::Child, signals: &mut Signals) -> (Ended, bool) {
+async fn wait(
+    mut child: tokio::process::Child,
+    signals: &mut Signals,
+    coordinator: Option<&Coordinator>,
+) -> (Ended, bool) {
     let mut interrupted = false;
     let mut deadline: Option<tokio::time::Instant> = None;
     loop {
@@ -149,9 +235,15 @@ async fn wait(mut child: tokio::process::Child, signals: &mut Signals) -> (Ended
                     && let Some(pid) = child.id()
                 {
                     runner::os::signal(pid, signal.number());
+                    if let Some(coordinator) = coordinator {
+                        coordinator.signal_runners(signal.number());
+                    }
                 }
             }
             () = patience => {
+                if let Some(coordinator) = coordinator {
+                    coordinator.signal_runners(Signal::Terminate.number());
+                }
                 let _ = child.kill().await;
                 return (Ended::Signal(Signal::Interrupt.number()), true);
             }
@@ -187,20 +279,34 @@ fn background(words: &[OsString]) -> ExitCode {
         let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let toolchain = cargo::toolchain(&[]).await;
         let directory = package.clone().unwrap_or_default();
-        let coordinator = Coordinator::new(
-            Library::none(),
-            toolchain,
-            manner,
-            directory,
-            Vec::new(),
-            package,
-        );
+        let (command, framework) = if manner.is_nextest {
+            ("cargo nextest run", "nextest")
+        } else {
+            ("cargo test", "libtest")
+        };
+        let (library, _) = Library::start(
+            Overlay::default(),
+            &directory,
+            command,
+            framework,
+            &toolchain.rustc,
+        )
+        .await;
+        let repository = library.repository().unwrap_or(directory);
+        let coordinator =
+            Coordinator::new(library, toolchain, manner, repository, Vec::new(), package);
         let server = tokio::spawn(coordinator.clone().serve(listener));
         while owner.is_alive() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         coordinator.drained(LAST_WORDS).await;
         server.abort();
+        let counts = coordinator.count(|counts| *counts);
+        let exit_ok = counts.fails_build == 0 && !counts.interrupted;
+        coordinator
+            .library
+            .finish(exit_ok, counts.interrupted)
+            .await;
         ExitCode::SUCCESS
     });
     runtime.shutdown_background();

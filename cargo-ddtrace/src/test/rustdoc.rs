@@ -53,6 +53,7 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
             binary: std::env::current_dir().ok()?.join(root),
             package: std::env::var_os("CARGO_MANIFEST_DIR").map(Into::into),
             is_doctest: true,
+            pid: std::process::id(),
             nextest_attempt: None,
         };
         Some(Link::connect(&invitation.socket, hello)?.0)
@@ -84,7 +85,9 @@ fn watched(mut command: Command, mut link: Link, words: &[OsString]) -> std::io:
     if std::io::stdout().is_terminal() && !chosen {
         command.arg("--test-args=--color=always");
     }
+    process::pass_signals();
     let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let registered = process::Registered::new(child.id(), false);
     let mut results = Results::default();
     if let Some(mut output) = child.stdout.take() {
         let mut out = std::io::stdout();
@@ -103,10 +106,11 @@ fn watched(mut command: Command, mut link: Link, words: &[OsString]) -> std::io:
         }
     }
     let status = child.wait()?;
+    drop(registered);
     for doctest in results.all() {
         link.send(&ToCoordinator::Doctest(doctest));
     }
-    link.end(false);
+    link.end(process::interrupted() != 0);
     Ok(process::as_status(status))
 }
 

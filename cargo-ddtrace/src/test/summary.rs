@@ -25,6 +25,10 @@ pub struct Counts {
     pub skipped_by_impact: u64,
     /// Failed without failing the build.
     pub quarantined: u64,
+    /// Fail the build.
+    pub fails_build: u64,
+    /// Whether a signal ended a binary early.
+    pub interrupted: bool,
 }
 
 impl Counts {
@@ -38,6 +42,7 @@ impl Counts {
         }
         self.flaky += u64::from(verdict.is_flaky);
         self.quarantined += u64::from(verdict.is_masked);
+        self.fails_build += u64::from(verdict.fails_build);
         self.retried += u64::from(retried);
     }
 

@@ -27,7 +27,7 @@ use axum::routing::get;
 use crate::api::Shared;
 
 /// The addresses that show the page; which view they mean is decided by `assets/app.js`.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "/",
     "/trace/{id}",
     "/compare",
@@ -37,6 +37,8 @@ const PAGES: [&str; 9] = [
     "/requests",
     "/requests/{n}",
     "/settings",
+    "/tests",
+    "/tests/{id}",
 ];
 
 /// The routes of the page. The security layer around the whole server adds the content security policy and

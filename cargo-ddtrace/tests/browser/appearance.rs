@@ -113,6 +113,7 @@ fn everything_fits_on_a_narrow_screen() {
         ("/requests", "requests"),
         ("/live", "live"),
         ("/settings", "settings"),
+        ("/tests", "tests"),
     ] {
         stage.open(place);
         stage.browser.wait("document.querySelector('main .row, main .map, main .problem-group, main .empty') !== null");

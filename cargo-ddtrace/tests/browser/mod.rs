@@ -15,6 +15,7 @@ mod list;
 mod pages;
 mod reading;
 mod settings;
+mod tests;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

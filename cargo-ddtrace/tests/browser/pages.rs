@@ -3,13 +3,14 @@
 use super::Stage;
 use super::feed::{self, Span};
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "Traces"),
     ("/map", "Service map"),
     ("/live", "Live"),
     ("/problems", "Problems"),
     ("/requests", "Requests"),
     ("/settings", "Settings"),
+    ("/tests", "Tests"),
 ];
 
 #[test]

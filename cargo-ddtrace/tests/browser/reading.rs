@@ -207,6 +207,7 @@ fn the_keyboard_goes_from_the_list_into_a_span_and_back() {
         ("p", "/problems"),
         ("r", "/requests"),
         ("s", "/settings"),
+        ("e", "/tests"),
         ("t", "/"),
     ] {
         stage.browser.press(&["g", letter]);
@@ -255,7 +256,7 @@ fn the_focus_is_always_to_be_seen_and_tab_walks_through_the_page() {
         .browser
         .wait("document.querySelectorAll('.span-row').length > 5");
     let mut seen = Vec::new();
-    for _ in 0..30 {
+    for _ in 0..40 {
         stage.browser.press(&["Tab"]);
         let focus = stage.browser.eval(
             "(() => { const node = document.activeElement; if (!node || node === document.body) return null; const style = getComputedStyle(node); \

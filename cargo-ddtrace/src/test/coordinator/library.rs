@@ -1,40 +1,166 @@
 //! The session of the library, or its absence.
 //!
-//! Without a backend everything runs once and counts as libtest counts it; the summary and the JUnit file are
-//! still written. So the rest of the coordinator asks here and does not care.
+//! Without a backend everything runs once and counts as libtest counts it; the summary is still written. So the rest of
+//! the coordinator asks here and does not care.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ddtrace_ci_visibility::Session;
 use ddtrace_ci_visibility::model::Attempt;
 use ddtrace_ci_visibility::selection::{Candidate, Decision, RetryBudget, Verdict};
+use ddtrace_ci_visibility::session::{Finish, Launch};
+use ddtrace_core::config::{Config, Environment, ProcessEnvironment};
+
+/// How long the last events may take to be delivered.
+const DELIVERY: Duration = Duration::from_secs(15);
+/// The same after Ctrl-C.
+const HURRIED: Duration = Duration::from_secs(5);
 
 /// What decides and reports.
-#[derive(Debug)]
-pub(crate) struct Library {
-    none: RetryBudget,
+pub(crate) enum Library {
+    /// A session that is reported.
+    On(Box<Session>),
+    /// Nobody to ask and nobody to tell.
+    Off(RetryBudget),
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Library::On(_) => "On",
+            Library::Off(_) => "Off",
+        })
+    }
+}
+
+/// The process's environment with a few variables as we want them.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay(pub(crate) Vec<(String, String)>);
+
+impl Environment for Overlay {
+    fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = ProcessEnvironment.variables();
+        variables.retain(|(name, _)| self.0.iter().all(|(ours, _)| ours != name));
+        variables.extend(self.0.iter().cloned());
+        variables
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        ProcessEnvironment.arguments()
+    }
+
+    fn executable(&self) -> Option<String> {
+        ProcessEnvironment.executable()
+    }
+
+    fn hostname(&self) -> Option<String> {
+        ProcessEnvironment.hostname()
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+        ProcessEnvironment.read(path, limit)
+    }
+
+    fn is_socket(&self, path: &Path) -> bool {
+        ProcessEnvironment.is_socket(path)
+    }
 }
 
 impl Library {
-    /// Nobody to ask and nobody to tell.
-    pub(crate) fn none() -> Library {
-        Library {
-            none: RetryBudget::new(0),
+    /// Begins a session. Where that is not possible tests run as without us, and the line says why.
+    pub(crate) async fn start(
+        overlay: Overlay,
+        directory: &Path,
+        command: &str,
+        framework: &str,
+        rustc: &str,
+    ) -> (Library, Option<String>) {
+        let config = Config::builder().environment(&overlay).build();
+        let mut launch = Launch::new(directory, command);
+        launch.framework = framework.to_owned();
+        launch.framework_version = rustc.to_owned();
+        launch.runtime_version = rustc.to_owned();
+        // Tests are skipped if the backend says so, but no coverage is sent from which it could know.
+        launch.capabilities.test_impact_analysis = false;
+        launch.capabilities.coverage_report_upload = false;
+        match Session::start(&config, Arc::new(overlay), launch).await {
+            Ok(session) => (Library::On(Box::new(session)), None),
+            Err(unavailable) => (
+                Library::Off(RetryBudget::new(0)),
+                Some(unavailable.to_string()),
+            ),
+        }
+    }
+
+    /// Where paths of sources are relative to.
+    pub(crate) fn repository(&self) -> Option<PathBuf> {
+        match self {
+            Library::On(session) => Some(session.workspace().to_owned()),
+            Library::Off(_) => None,
         }
     }
 
     pub(crate) async fn plan(&self, candidates: &[Candidate]) -> Vec<Decision> {
-        vec![Decision::default(); candidates.len()]
+        match self {
+            Library::On(session) => session.plan(candidates).await,
+            Library::Off(_) => vec![Decision::default(); candidates.len()],
+        }
     }
 
     pub(crate) fn budget(&self) -> &RetryBudget {
-        &self.none
+        match self {
+            Library::On(session) => session.retry_budget(),
+            Library::Off(none) => none,
+        }
     }
 
-    pub(crate) fn report(
-        &self,
-        _attempt: Attempt,
-        _decision: &Decision,
-        _verdict: Option<&Verdict>,
-    ) {
+    pub(crate) fn report(&self, attempt: &Attempt, decision: &Decision, verdict: Option<&Verdict>) {
+        if let Library::On(session) = self {
+            session.report(attempt, decision, verdict);
+        }
     }
 
-    pub(crate) fn close_module(&self, _module: &str) {}
+    pub(crate) fn close_module(&self, module: &str) {
+        if let Library::On(session) = self {
+            session.close_module(module);
+        }
+    }
+
+    /// Ends the session; gives lines for the user.
+    pub(crate) async fn finish(&self, exit_ok: bool, interrupted: bool) -> Vec<String> {
+        let Library::On(session) = self else {
+            return Vec::new();
+        };
+        let finish = Finish {
+            exit_ok,
+            interrupted,
+            lines_pct: None,
+        };
+        let within = if interrupted { HURRIED } else { DELIVERY };
+        let sent = session.finish(&finish, within).await;
+        let mut lines = Vec::new();
+        if sent.events_dropped > 0 {
+            lines.push(format!(
+                "{} of {} events could not be delivered",
+                sent.events_dropped,
+                sent.events + sent.events_dropped
+            ));
+        }
+        lines
+    }
+
+    /// Pages with the results.
+    pub(crate) fn pages(&self) -> Vec<String> {
+        match self {
+            Library::On(session) => session
+                .commit_page()
+                .into_iter()
+                .chain(session.job_page())
+                .collect(),
+            Library::Off(_) => Vec::new(),
+        }
+    }
 }

@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
-pub(crate) use library::Library;
+pub(crate) use library::{Library, Overlay};
 use server::converse;
 use targets::Targets;
 
@@ -66,6 +66,8 @@ pub(crate) struct Coordinator {
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
     open: AtomicUsize,
+    /// Processes that a conversation is held with.
+    runners: Mutex<Vec<u32>>,
     /// Something was closed.
     changed: Notify,
 }
@@ -89,6 +91,7 @@ impl Coordinator {
             folder,
             counts: Mutex::default(),
             open: AtomicUsize::new(0),
+            runners: Mutex::default(),
             changed: Notify::new(),
         })
     }
@@ -136,6 +139,19 @@ impl Coordinator {
                 // Out of file descriptors, most likely: it passes when conversations end.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
+        }
+    }
+
+    fn runners(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.runners
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Passes a signal on to the runners, who end their tests. Cargo, which started them, does not do so.
+    pub(crate) fn signal_runners(&self, signal: i32) {
+        for runner in self.runners().iter() {
+            super::runner::os::signal(*runner, signal);
         }
     }
 

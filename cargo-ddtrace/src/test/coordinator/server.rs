@@ -54,7 +54,8 @@ pub(super) async fn converse(coordinator: &Coordinator, stream: UnixStream) {
         let Ok(message) = serde_json::from_slice(&line) else {
             break;
         };
-        if let ToCoordinator::End { .. } = message {
+        if let ToCoordinator::End { interrupted } = message {
+            coordinator.count(|counts| counts.interrupted |= interrupted);
             break;
         }
         let Some(answer) = conversation.answer(message).await else {
@@ -109,6 +110,7 @@ impl Conversation<'_> {
                     timeout: manner.timeout,
                 };
                 self.module = Some(module);
+                self.coordinator.runners().push(hello.pid);
                 self.hello = Some(hello);
                 Some(ToRunner::Welcome(welcome))
             }
@@ -181,7 +183,7 @@ impl Conversation<'_> {
         });
         self.coordinator
             .library
-            .report(attempt, &test.decision, Some(&verdict));
+            .report(&attempt, &test.decision, Some(&verdict));
     }
 
     fn attempt(
@@ -241,7 +243,7 @@ impl Conversation<'_> {
         let answer = match next {
             selection::Next::Again { reason, number, of } => {
                 test.next = Some((reason, number));
-                coordinator.library.report(attempt, &test.decision, None);
+                coordinator.library.report(&attempt, &test.decision, None);
                 Next::Again {
                     number,
                     of,
@@ -253,7 +255,7 @@ impl Conversation<'_> {
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
                 coordinator
                     .library
-                    .report(attempt, &test.decision, Some(&verdict));
+                    .report(&attempt, &test.decision, Some(&verdict));
                 Next::Done(Verdict {
                     outcome: match verdict.status {
                         Status::Pass => Outcome::Passed,
@@ -271,6 +273,12 @@ impl Conversation<'_> {
     }
 
     fn end(&mut self) {
+        if let Some(hello) = &self.hello {
+            let mut runners = self.coordinator.runners();
+            if let Some(at) = runners.iter().position(|pid| *pid == hello.pid) {
+                runners.swap_remove(at);
+            }
+        }
         let Some(module) = self.module.clone() else {
             return;
         };
@@ -314,7 +322,7 @@ impl Conversation<'_> {
                 .count(|counts| counts.settle(&verdict, false));
             self.coordinator
                 .library
-                .report(attempt, &test.decision, Some(&verdict));
+                .report(&attempt, &test.decision, Some(&verdict));
         }
     }
 }

@@ -260,9 +260,9 @@ impl Arguments {
         if runs_if_ignored {
             words.push("--include-ignored".into());
         }
-        // With one thread libtest runs a test on the main thread, which then has another name.
-        let threads = if self.threads == Some(1) { 1 } else { 2 };
-        words.push(format!("--test-threads={threads}").into());
+        // With one thread libtest runs a test on the main thread, which then has another name, and prints its own words
+        // around what the test writes.
+        words.push("--test-threads=2".into());
         words.extend(
             self.kept
                 .iter()
@@ -395,7 +395,7 @@ mod tests {
         );
         assert_eq!(
             joined(&read("--test-threads=1 --ignored").alone("a", true)),
-            "--exact --nocapture --include-ignored --test-threads=1 --color=never -- a"
+            "--exact --nocapture --include-ignored --test-threads=2 --color=never -- a"
         );
     }
 }

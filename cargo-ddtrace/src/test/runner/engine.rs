@@ -115,7 +115,9 @@ impl Engine<'_> {
             Some(words) if !self.isolate && !nothing_is_left => {
                 let shared =
                     self.shared(&words, &runs, policy, reporter, &mut found, &mut queue)?;
-                if left_out.is_empty() && queue.is_empty() {
+                // A process that was cut off has no last line, or one that does not know of the failure.
+                let is_whole = !shared.last_line.is_empty() && found.failures.is_empty();
+                if left_out.is_empty() && queue.is_empty() && is_whole {
                     plain = Some(shared.last_line);
                 }
                 blame = shared.blame;

@@ -84,6 +84,7 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         binary: binary.path.clone(),
         package: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
         is_doctest: false,
+        pid: std::process::id(),
         nextest_attempt: std::env::var("NEXTEST_ATTEMPT")
             .ok()
             .and_then(|attempt| attempt.parse().ok()),

@@ -19,6 +19,8 @@ pub(crate) struct Terminal<O, E> {
     quiet: bool,
     /// Whether an empty line has to stand before the last one.
     owes_line: bool,
+    /// Whether libtest was cut off in the middle of a line.
+    within_line: bool,
     dots: usize,
     tests: usize,
 }
@@ -32,6 +34,7 @@ impl<O: Write, E: Write> Terminal<O, E> {
             colour,
             quiet,
             owes_line: false,
+            within_line: false,
             dots: 0,
             tests: 0,
         }
@@ -154,6 +157,7 @@ impl<O: Write, E: Write> Terminal<O, E> {
             }
             Event::Output(bytes) => {
                 self.owes_line = false;
+                self.within_line = !bytes.ends_with(b"\n");
                 self.out.write_all(bytes)?;
                 self.out.flush()
             }
@@ -169,6 +173,9 @@ impl<O: Write, E: Write> Terminal<O, E> {
             ),
             Event::Ended { ran, retry } => {
                 self.owes_line = true;
+                if std::mem::take(&mut self.within_line) {
+                    writeln!(self.out)?;
+                }
                 self.ended(ran, *retry)
             }
             Event::Finished {
@@ -301,6 +308,22 @@ mod tests {
             "{out}"
         );
         assert!(out.ends_with("test result: ok. 86 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; 2 skipped by Datadog; 1 quarantined; 1 flaky; finished in 0.42s\n\n"), "{out}");
+    }
+
+    #[test]
+    fn a_line_that_libtest_did_not_end_is_ended() {
+        let failed = ran("t::b", Outcome::Failed);
+        let events = [
+            Event::Output(b"test t::a ... "),
+            Event::Ended {
+                ran: &failed,
+                retry: None,
+            },
+        ];
+        assert_eq!(
+            written(false, &events).0,
+            "test t::a ... \ntest t::b ... FAILED\n"
+        );
     }
 
     #[test]

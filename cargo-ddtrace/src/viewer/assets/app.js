@@ -16,6 +16,7 @@ const PAGES = [
   { path: "/", title: "Traces", icon: "traces", letter: "t", load: () => import("./pages/traces.js") },
   { path: "/map", title: "Service map", icon: "map", letter: "m", load: () => import("./pages/map.js") },
   { path: "/live", title: "Live", icon: "live", letter: "l", load: () => import("./pages/live.js") },
+  { path: "/tests", title: "Tests", icon: "check", letter: "e", load: () => import("./pages/tests.js") },
   { path: "/problems", title: "Problems", icon: "problems", letter: "p", load: () => import("./pages/problems.js") },
   { path: "/requests", title: "Requests", icon: "requests", letter: "r", load: () => import("./pages/requests.js") },
   { path: "/settings", title: "Settings", icon: "sliders", letter: "s", load: () => import("./pages/settings.js") },
@@ -25,6 +26,7 @@ const PAGES = [
 const INNER = [
   { pattern: /^\/trace\/([^/]+)$/, under: "/", title: "Trace", load: () => import("./pages/trace.js") },
   { pattern: /^\/(compare)$/, under: "/", title: "Compare", load: () => import("./pages/compare.js") },
+  { pattern: /^\/tests\/([^/]+)$/, under: "/tests", title: "Tests", load: () => import("./pages/tests.js") },
   { pattern: /^\/requests\/(\d+)$/, under: "/requests", title: "Request", load: () => import("./pages/request.js") },
 ];
 

@@ -28,10 +28,10 @@ export function start() {
 }
 
 function connect() {
-  source = new EventSource("/api/stream?topics=traces,problems,requests,status,config");
+  source = new EventSource("/api/stream?topics=traces,problems,requests,status,config,tests");
   source.addEventListener("open", () => become("live"));
   source.addEventListener("error", () => become("lost"));
-  for (const topic of ["traces", "problems", "requests", "status", "config", "cleared", "reset"]) {
+  for (const topic of ["traces", "problems", "requests", "status", "config", "tests", "cleared", "reset"]) {
     source.addEventListener(topic, (event) => {
       if (paused && topic !== "status") {
         missed = true;

@@ -1,0 +1,49 @@
+/** Small parts of the test pages: outcomes, marks, bars over time, covered lines. */
+
+import { plural } from "../data/format.js";
+import { el, style, user } from "../page/dom.js";
+import { icon } from "../page/icons.js";
+
+/** Sign, word and colour of an outcome; never colour alone. */
+const OUTCOMES = {
+  pass: ["check", "passed", "good"],
+  fail: ["error", "failed", "error"],
+  flaky: ["repeat", "flaky", "warn"],
+  skip: ["right", "skipped", ""],
+  running: ["play", "running", ""],
+  interrupted: ["pause", "interrupted", "warn"],
+};
+
+/** @param {string} name */
+export function outcome(name) {
+  const [sign, word, kind] = OUTCOMES[name] ?? ["problems", name, "warn"];
+  return el("span", { class: `badge ${kind}` }, icon(sign), user(word, 20));
+}
+
+/** A mark such as `is_quarantined`. */
+export function mark(name) {
+  return el("span", { class: "badge" }, user(name.replace(/^(is_test_|is_)/, "").replaceAll("_", " "), 40));
+}
+
+/**
+ * Bars over time. What they say is said again in the table below them, so they are one image to a screen reader.
+ * @param {any[]} items oldest first
+ * @param {(item: any) => {value: number, bad: boolean, title: string}} read
+ * @param {string} label
+ */
+export function bars(items, read, label) {
+  const shown = items.map(read);
+  const most = Math.max(1, ...shown.map((item) => item.value));
+  return el("div", { class: "test-bars", role: "img", "aria-label": label }, shown.map((item) => style(
+    el("span", { class: item.bad ? "wrong" : "", title: item.title }), { height: `${Math.max(6, Math.round((100 * item.value) / most))}%` })));
+}
+
+/** @param {Record<string, [number, number][]>} files */
+export function coverage(files) {
+  const names = Object.keys(files ?? {}).sort();
+  if (names.length === 0) return null;
+  return el("details", { class: "suite" },
+    el("summary", null, icon("right"), `Reached ${plural(names.length, "file")}`),
+    el("ul", { class: "covered" }, names.map((name) => el("li", null, el("code", null, user(name)), " ",
+      el("span", { class: "faint" }, files[name].slice(0, 200).map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(", "))))));
+}
