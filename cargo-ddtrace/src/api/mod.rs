@@ -64,8 +64,8 @@ pub struct Inner {
     pub(crate) faults: Faults,
     pub(crate) rates: Rates,
     pub(crate) remote_config: RemoteConfig,
-    pub(crate) history: History,
     pub(crate) telemetry: Sessions,
+    pub(crate) history: History,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -120,16 +120,17 @@ impl Shared {
         &self.0.rates
     }
 
+    pub(crate) fn telemetry(&self) -> &Sessions {
+        &self.0.telemetry
+    }
+
     /// Test sessions.
     pub fn history(&self) -> &History {
         &self.0.history
     }
 
-    pub(crate) fn telemetry(&self) -> &Sessions {
-        &self.0.telemetry
-    }
-
-    pub(crate) fn remote_config(&self) -> &RemoteConfig {
+    /// Pushed settings, and the clients that ask for them.
+    pub fn remote_config(&self) -> &RemoteConfig {
         &self.0.remote_config
     }
 
