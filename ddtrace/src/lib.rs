@@ -74,6 +74,8 @@ pub use ddtrace_core::worker::{
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
+#[cfg(feature = "data-streams")]
+pub use ddtrace_data_streams as data_streams;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;

@@ -288,6 +288,8 @@ settings! {
     DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
     /// Whether the paths of messages through queues are measured.
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// For tests: seconds that data streams are added up before they are sent.
+    _DD_TRACE_STATS_WRITER_INTERVAL => seconds("10.0").products(&["data streams", "tests"]),
     /// Whether probes may be set while the program runs.
     DD_DYNAMIC_INSTRUMENTATION_ENABLED => flag(false).products(&["dynamic instrumentation"]),
 
