@@ -17,6 +17,8 @@ mod threads;
 
 use serde_json::json;
 
+ddtrace::git_metadata!();
+
 ddtrace::dependencies!();
 
 /// Writes the last line: how many spans were finished, and what became of them.

@@ -121,6 +121,7 @@ impl Agent {
             faults: intake::faults::Faults::default(),
             rates: intake::rates::Rates::default(),
             remote_config: crate::rc::RemoteConfig::default(),
+            telemetry: intake::telemetry::Sessions::default(),
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),

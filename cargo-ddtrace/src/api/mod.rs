@@ -36,6 +36,7 @@ use crate::intake::body::InHand;
 use crate::intake::faults::Faults;
 use crate::intake::info::{Info, Settings};
 use crate::intake::rates::Rates;
+use crate::intake::telemetry::Sessions;
 use crate::rc::RemoteConfig;
 use crate::security::Policy;
 use crate::store::Store;
@@ -61,6 +62,7 @@ pub struct Inner {
     pub(crate) faults: Faults,
     pub(crate) rates: Rates,
     pub(crate) remote_config: RemoteConfig,
+    pub(crate) telemetry: Sessions,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -113,6 +115,10 @@ impl Shared {
 
     pub(crate) fn rates(&self) -> &Rates {
         &self.0.rates
+    }
+
+    pub(crate) fn telemetry(&self) -> &Sessions {
+        &self.0.telemetry
     }
 
     pub(crate) fn remote_config(&self) -> &RemoteConfig {

@@ -231,7 +231,7 @@ pub(super) fn take(
                 status: StatusCode::ACCEPTED,
                 ..Answer::ok("{}")
             };
-            match telemetry::read(body) {
+            match telemetry::read(body, headers, shared.telemetry()) {
                 Ok(telemetry) => {
                     kept.runtime_id = telemetry.client.runtime_id.clone();
                     if kept.language.is_empty() {
@@ -243,7 +243,13 @@ pub(super) fn take(
                         store.meet(telemetry.client, None, now());
                         store.note(Change::Status);
                     });
-                    finish(shared, kept, accepted(), None, &none, begun)
+                    let findings = telemetry.findings;
+                    let worst = findings.list.first().filter(|_| shared.is_strict());
+                    let answer = worst.map_or_else(accepted, |finding| {
+                        let (status, detail) = (StatusCode::BAD_REQUEST, &finding.detail);
+                        Answer::error(status, finding.rule, detail, None)
+                    });
+                    finish(shared, kept, answer, None, &findings, begun)
                 }
                 Err(what) => {
                     let mut findings = Findings::default();

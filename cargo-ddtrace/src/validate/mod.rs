@@ -21,6 +21,7 @@ pub mod remote_config;
 pub mod request;
 pub mod secret;
 pub mod structure;
+pub mod telemetry;
 pub mod time;
 pub mod values;
 
@@ -115,6 +116,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         values::RULES,
         secret::RULES,
         remote_config::RULES,
+        telemetry::RULES,
     ]
     .into_iter()
     .flatten()

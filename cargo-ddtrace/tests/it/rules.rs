@@ -19,6 +19,8 @@ struct Case {
     body: Option<Vec<u8>>,
     /// States of a client that asks for remote configuration, in place of traces; made for a version of the targets.
     polls: Option<fn(u64) -> [Value; 2]>,
+    /// Telemetry, in place of traces.
+    telemetry: Vec<Value>,
 }
 
 impl Case {
@@ -29,9 +31,20 @@ impl Case {
         }
     }
 
+    /// Two requests of one runtime, the second one changed: the start, and a sign of life.
+    fn telemetry(change: impl FnOnce(&mut Value)) -> Case {
+        let [start, mut second] = telemetry();
+        change(&mut second);
+        Case {
+            telemetry: vec![start, second],
+            ..Case::of(Vec::new())
+        }
+    }
+
     fn of(requests: Vec<Vec<Vec<Span>>>) -> Case {
         Case {
             polls: None,
+            telemetry: Vec::new(),
             requests,
             headers: Vec::new(),
             body: None,
@@ -80,6 +93,25 @@ impl Case {
                 let answer = agent.send("POST", "/v0.7/config", &[], body.as_bytes());
                 statuses.push(answer.status);
             }
+        }
+        for request in &self.telemetry {
+            let kind = request["header"]
+                .as_str()
+                .or(request["request_type"].as_str());
+            let headers = [
+                ("content-type", "application/json"),
+                ("dd-telemetry-api-version", "v2"),
+                ("dd-telemetry-request-type", kind.unwrap_or_default()),
+                ("dd-session-id", "r-1"),
+            ];
+            let path = "/telemetry/proxy/api/v2/apmtelemetry";
+            let answer = agent.send("POST", path, &headers, request.to_string().as_bytes());
+            // Taken is 202 here, and 200 elsewhere.
+            statuses.push(if answer.status == 202 {
+                200
+            } else {
+                answer.status
+            });
         }
         for chunks in &self.requests {
             let body = self.body.clone().unwrap_or_else(|| v04(chunks));
@@ -422,7 +454,79 @@ fn cases() -> Vec<(&'static str, Case)> {
                 [json!({}), other]
             }),
         ),
+        (
+            "telemetry.envelope",
+            Case::telemetry(|second| second["host"]["hostname"] = json!(7)),
+        ),
+        (
+            "telemetry.header",
+            Case::telemetry(|second| second["header"] = json!("app-closing")),
+        ),
+        (
+            "telemetry.type",
+            Case::telemetry(|second| second["request_type"] = json!("app-sneezed")),
+        ),
+        (
+            "telemetry.payload",
+            Case::telemetry(|second| {
+                second["request_type"] = json!("logs");
+                second["payload"] = json!({"logs": [{"message": "m", "level": "LOUD"}]});
+            }),
+        ),
+        (
+            "telemetry.sequence",
+            Case::telemetry(|second| second["seq_id"] = json!(4)),
+        ),
+        (
+            "telemetry.start",
+            Case::telemetry(|second| {
+                second["request_type"] = json!("app-started");
+                second["payload"] = json!({"configuration": []});
+            }),
+        ),
     ]
+}
+
+/// What a library says first, and then every minute.
+fn telemetry() -> [Value; 2] {
+    let request = |number: u64, kind: &str, payload: Value| {
+        json!({
+            "api_version": "v2", "request_type": kind, "tracer_time": 1_700_000_000, "runtime_id": "r-1", "seq_id": number,
+            "application": {"service_name": "shop", "language_name": "rust", "language_version": "1.85.0", "tracer_version": "0.1.0"},
+            "host": {"hostname": "h"}, "payload": payload,
+        })
+    };
+    let entry = json!({"name": "DD_ENV", "value": null, "origin": "default", "seq_id": 1});
+    [
+        request(1, "app-started", json!({"configuration": [entry]})),
+        request(2, "app-heartbeat", json!({})),
+    ]
+}
+
+#[test]
+fn clean_telemetry_breaks_no_rule() {
+    let agent = agent();
+    let batch = |second: &mut Value| {
+        second["request_type"] = json!("message-batch");
+        let metric = json!({"metric": "m", "points": [[1, 2.5]], "type": "count"});
+        let values = json!({"metric": "m", "points": [1, 2.5]});
+        second["payload"] = json!([
+            {"request_type": "app-heartbeat", "payload": {}},
+            {"request_type": "app-dependencies-loaded", "payload": {"dependencies": [{"name": "serde", "version": "1"}]}},
+            {"request_type": "app-integrations-change", "payload": {"integrations": [{"name": "axum", "enabled": true}]}},
+            {"request_type": "app-product-change", "payload": {"products": {"appsec": {"enabled": true}}}},
+            {"request_type": "generate-metrics", "payload": {"namespace": "tracers", "series": [metric]}},
+            {"request_type": "distributions", "payload": {"namespace": "tracers", "series": [values]}},
+            {"request_type": "logs", "payload": {"logs": [{"message": "m", "level": "ERROR"}]}},
+            {"request_type": "app-closing", "payload": {}},
+        ]);
+    };
+    let mut case = Case::telemetry(batch);
+    // What did not arrive, as its sender thinks, comes again.
+    let again = case.telemetry[1].clone();
+    case.telemetry.push(again);
+    assert_eq!(case.send(&agent), [200, 200, 200]);
+    assert_eq!(agent.problems(), [""; 0]);
 }
 
 #[test]
@@ -490,6 +594,7 @@ fn strict_refuses_what_an_agent_would_drop_or_change() {
         // What is found over several payloads, or later, cannot refuse the first of them.
         if case.requests.len() > 1
             || case.polls.is_some()
+            || !case.telemetry.is_empty()
             || matches!(
                 id,
                 "structure.orphan" | "structure.no_root" | "request.too_large"
@@ -503,6 +608,20 @@ fn strict_refuses_what_an_agent_would_drop_or_change() {
         });
         let refused = case.send(&agent)[0] != 200;
         assert_eq!(refused, rule.level <= Level::Violation, "{id}");
+    }
+}
+
+#[test]
+fn strict_refuses_telemetry_that_an_intake_would_reject() {
+    for (id, case) in cases() {
+        if case.telemetry.is_empty() {
+            continue;
+        }
+        let agent = TestAgent::start(Options {
+            strict: true,
+            ..Options::default()
+        });
+        assert_eq!(case.send(&agent), [200, 400], "{id}");
     }
 }
 

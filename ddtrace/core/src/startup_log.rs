@@ -35,7 +35,7 @@ fn is_wanted(config: &Config) -> bool {
 
 async fn write(context: TaskContext) {
     let config = context.config();
-    let error = if context.has_agent() {
+    let error = if context.has_agent() && !config.agentless {
         let answer = AgentInfo::fetch(context.agent()).await;
         answer.err().map(|error| diagnostic(&config, &error))
     } else {

@@ -35,10 +35,12 @@ impl Config {
         let version = values.text(DD_VERSION).or_else(|| tag("version"));
         let git_repository_url = values
             .text(DD_GIT_REPOSITORY_URL)
-            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)));
+            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)))
+            .or_else(crate::git_metadata::repository_url);
         let git_commit_sha = values
             .text(DD_GIT_COMMIT_SHA)
-            .or_else(|| tag("git.commit.sha"));
+            .or_else(|| tag("git.commit.sha"))
+            .or_else(crate::git_metadata::commit_sha);
         // These stand where the settings of these names would.
         let moved = ["service", "version", "git.repository_url", "git.commit.sha"];
         tags.retain(|(key, _)| !moved.contains(&&**key));

@@ -31,8 +31,14 @@ fn start(context: TaskContext) -> Option<TaskFuture> {
     }
     let config = context.config();
     let session = &inbox.hub.session;
-    let transport = Transport::to_agent(context.agent().clone(), session, config.telemetry.debug);
-    let reporter = Reporter::new(&config, session, &linked(), "agent", context.now());
+    let transport = Transport::new(&config, context.agent().clone(), session);
+    let reporter = Reporter::new(
+        &config,
+        session,
+        &linked(),
+        transport.endpoint,
+        context.now(),
+    );
     let window = config.telemetry.metrics_window();
     let mut headers = HeaderCounts::new();
     let derive = move |hub: &Hub| headers.report(hub);

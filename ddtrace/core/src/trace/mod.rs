@@ -30,6 +30,7 @@ pub(crate) mod local;
 pub(crate) mod open;
 pub(crate) mod outbox;
 pub(crate) mod panic;
+mod pointer;
 pub(crate) mod segment;
 pub(crate) mod service;
 mod shared;
@@ -62,6 +63,7 @@ pub use guard::{
     enter_child_of, enter_if, enter_off, enter_root,
 };
 pub use id::{SpanContextId, SpanId, TraceId};
+pub use pointer::PointerDirection;
 pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};
