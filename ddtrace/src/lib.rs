@@ -37,6 +37,7 @@
 //! | feature | what it does | default |
 //! |---|---|---|
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
+//! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
@@ -73,6 +74,8 @@ pub use ddtrace_core::worker::{
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
+#[cfg(feature = "data-streams")]
+pub use ddtrace_data_streams as data_streams;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;

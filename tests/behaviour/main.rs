@@ -2,6 +2,7 @@
 
 mod bad_weather;
 mod ci_environment;
+mod data_streams;
 mod dependencies;
 mod disabled;
 mod dogstatsd;

@@ -4,6 +4,7 @@
 //! and what the tracer says became of it.
 
 mod annotated;
+mod data_streams;
 mod failing;
 mod fork;
 mod logging;
@@ -69,6 +70,7 @@ fn main() {
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
+        "data-streams" => data_streams::run(),
         "registry" => annotated::registry(),
         "failing" => failing::run(),
         "dropped-futures" => failing::dropped_futures(),

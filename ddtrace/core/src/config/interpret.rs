@@ -283,6 +283,7 @@ impl Config {
             appsec_enabled,
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
             data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
+            data_streams_interval: values.seconds(_DD_TRACE_STATS_WRITER_INTERVAL),
             dynamic_instrumentation_enabled: values.flag(DD_DYNAMIC_INSTRUMENTATION_ENABLED),
             otel_enabled: values.flag(DD_TRACE_OTEL_ENABLED),
             otlp_headers: values.secret(OTEL_EXPORTER_OTLP_TRACES_HEADERS),
