@@ -22,6 +22,7 @@ mod entry;
 mod error;
 mod expand;
 mod function;
+mod git;
 mod layer;
 mod main_fn;
 mod span_macro;
@@ -100,6 +101,19 @@ pub fn plain_trace_block(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn dependencies(_input: TokenStream) -> TokenStream {
     dependencies::expand(MODE).into()
+}
+
+/// Used through the crate `ddtrace`.
+#[proc_macro]
+pub fn git_metadata(_input: TokenStream) -> TokenStream {
+    git::expand(MODE).into()
+}
+
+/// `git_metadata!` that embeds nothing.
+#[doc(hidden)]
+#[proc_macro]
+pub fn plain_git_metadata(_input: TokenStream) -> TokenStream {
+    git::expand(Mode::Plain).into()
 }
 
 /// `dependencies!` that embeds nothing.

@@ -26,11 +26,18 @@
 //! * integrations, one cargo feature each (below);
 //! * [`Span`] by hand: [`Span::builder`].
 //!
+//! # Metrics and logs
+//!
+//! [`dogstatsd`] sends metrics, events and service checks of the program's own: `dogstatsd::increment("orders", 1, &["currency:eur"])`.
+//! [`runtime_metrics`] says how the process and its tokio runtimes do, with `DD_RUNTIME_METRICS_ENABLED=true`.
+//! Log records get the ids of their trace by the features `tracing` and `log`; for other loggers [`correlation`] gives the fields.
+//!
 //! # Features
 //!
 //! | feature | what it does | default |
 //! |---|---|---|
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
+//! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
@@ -56,9 +63,9 @@ pub use ddtrace_core::propagation::Baggage;
 pub use ddtrace_core::test_support;
 pub use ddtrace_core::trace::{
     Attached, Context, CurrentSpan, Entered, EventValue, InContext, Instrumented,
-    InstrumentedStream, Span, SpanBuilder, SpanContextId, SpanEvent, SpanGuard, SpanId, SpanKind,
-    SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry, carry_fn,
-    current_config, current_root_span, current_span, extract, inject, inject_context,
+    InstrumentedStream, PointerDirection, Span, SpanBuilder, SpanContextId, SpanEvent, SpanGuard,
+    SpanId, SpanKind, SpanLink, SpanRef, Tag, TagValue, TraceId, Value, active_ids, baggage, carry,
+    carry_fn, current_config, current_root_span, current_span, extract, inject, inject_context,
     inject_context_with, inject_extracted, instrument,
 };
 pub use ddtrace_core::worker::{
@@ -67,6 +74,8 @@ pub use ddtrace_core::worker::{
 // A crate that is never named is not linked, and what it registers is missing.
 #[cfg(feature = "ci-visibility")]
 pub use ddtrace_ci_visibility as ci_visibility;
+#[cfg(feature = "data-streams")]
+pub use ddtrace_data_streams as data_streams;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
@@ -101,6 +110,10 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
+#[doc = include_str!("docs/git_metadata.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::git_metadata;
+
 #[doc = include_str!("docs/dependencies.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::dependencies;
@@ -118,13 +131,14 @@ pub use ddtrace_macros::trace;
 pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
-    plain_dependencies as dependencies, plain_main as main, plain_span as span,
-    plain_trace as trace, plain_trace_block as trace_block,
+    plain_dependencies as dependencies, plain_git_metadata as git_metadata, plain_main as main,
+    plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub use ddtrace_core::git_metadata::EmbeddedGit;
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;
     pub use ddtrace_core::trace::*;

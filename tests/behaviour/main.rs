@@ -2,6 +2,7 @@
 
 mod bad_weather;
 mod ci_environment;
+mod data_streams;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
@@ -11,6 +12,7 @@ mod opentelemetry;
 mod program;
 mod python;
 mod registry;
+mod remote_config;
 mod sending;
 mod shop;
 mod soak;

@@ -104,6 +104,22 @@ fn everything_that_a_span_holds_is_read_as_it_was_written() {
             "{format}"
         );
 
+        // What the program was built from is known only in a checkout.
+        let in_checkout = commit().map(|_| "_dd.git.commit.sha");
+        for key in std::iter::once("_dd.tags.process").chain(in_checkout) {
+            let tagged = traces.iter().map(|trace| {
+                let has = |span: &&Value| span["meta"].get(key).is_some();
+                (has(&&trace[0]), trace.iter().filter(has).count())
+            });
+            assert!(
+                tagged.clone().all(|found| found == (true, 1)),
+                "{format}: {key}: {traces:#?}"
+            );
+        }
+        if let Some(commit) = commit() {
+            assert_eq!(request["meta"]["_dd.git.commit.sha"], commit, "{format}");
+        }
+
         let query = span(&traces, "db.query");
         assert_eq!(
             (&query["service"], &query["error"]),
@@ -136,6 +152,18 @@ fn everything_that_a_span_holds_is_read_as_it_was_written() {
             "{format}"
         );
     }
+}
+
+/// The commit of this checkout, by git's own account; nothing if there is no git to ask.
+fn commit() -> Option<String> {
+    let mut git = std::process::Command::new("git");
+    let output = git
+        .args(["rev-parse", "HEAD"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! and what the tracer says became of it.
 
 mod annotated;
+mod data_streams;
 mod failing;
 mod fork;
 mod logging;
@@ -16,6 +17,8 @@ mod statistics;
 mod threads;
 
 use serde_json::json;
+
+ddtrace::git_metadata!();
 
 ddtrace::dependencies!();
 
@@ -67,6 +70,7 @@ fn main() {
         "metrics-forked" => metrics::forked(),
         "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
+        "data-streams" => data_streams::run(),
         "registry" => annotated::registry(),
         "failing" => failing::run(),
         "dropped-futures" => failing::dropped_futures(),

@@ -121,7 +121,8 @@ impl Shared {
         &self.0.telemetry
     }
 
-    pub(crate) fn remote_config(&self) -> &RemoteConfig {
+    /// Pushed settings, and the clients that ask for them.
+    pub fn remote_config(&self) -> &RemoteConfig {
         &self.0.remote_config
     }
 

@@ -276,6 +276,10 @@ fn pick(command: &clap::Command, words: Vec<OsString>) -> (Vec<OsString>, Vec<Os
     (ours, others)
 }
 
+/// How long the agent waits at its end until programs have given up what was pushed to them: two of the usual intervals
+/// under `run`.
+const REVERTING: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Runs the command that the arguments ask for.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words: Vec<OsString> = arguments.into_iter().collect();
@@ -426,6 +430,7 @@ async fn serve(arguments: AgentArgs) -> u8 {
         println!("{line}");
     }
     run::signals::Signals::new().ended().await;
+    agent.shared().remote_config().revert(REVERTING).await;
     0
 }
 

@@ -214,10 +214,9 @@ impl Client {
         now() - self.last_seen < GONE
     }
 
-    /// Whether the client has a file that was taken back.
-    pub(super) fn is_reverting(&self) -> bool {
-        let mut files = self.files.values();
-        self.is_here() && files.any(|sent| sent.progress == Progress::Withdrawn)
+    /// Whether the client still asks and has a file, be it one that was taken back.
+    pub(super) fn has_files(&self) -> bool {
+        self.is_here() && !self.files.is_empty()
     }
 
     pub(super) fn show(&self) -> Value {

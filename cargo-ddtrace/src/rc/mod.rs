@@ -19,7 +19,7 @@ mod request;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -217,9 +217,14 @@ impl RemoteConfig {
         gone
     }
 
-    /// Whether any client has a file that is not there any more, or has not said what became of its removal.
-    pub fn is_reverting(&self) -> bool {
-        self.lock().clients.iter().any(Client::is_reverting)
+    /// Takes all files back and waits until no client has any, or for this long: what was pushed is not to outlive the agent
+    /// that it was pushed through.
+    pub async fn revert(&self, patience: Duration) {
+        self.withdraw(None);
+        let deadline = Instant::now() + patience;
+        while self.lock().clients.iter().any(Client::has_files) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Files and clients, as the API shows them.

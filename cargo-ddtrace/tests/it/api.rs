@@ -115,6 +115,7 @@ fn answers_have_the_shape_of_the_document() {
     broken[1].set_meta("span.kind", b"SERVER");
     agent.put_traces(&[broken]);
     let id = id_of(&agent, 7);
+    crate::remote_config::push_to_somebody(&agent);
     for (heading, path) in [
         ("`GET /api/status`", "/api/status".to_owned()),
         (
@@ -139,6 +140,7 @@ fn answers_have_the_shape_of_the_document() {
         ("`GET /api/problems`", "/api/problems".to_owned()),
         ("`GET /api/requests`", "/api/requests".to_owned()),
         ("`GET /api/requests/{n}`", "/api/requests/1".to_owned()),
+        ("`GET /api/remote-config`", "/api/remote-config".to_owned()),
     ] {
         let mut example = example(heading);
         for key in [

@@ -128,6 +128,16 @@ fn is(state: &str, error: &str) -> Vec<(String, String)> {
     vec![(state.to_owned(), error.to_owned())]
 }
 
+/// A file with a target, and a client that has applied it.
+pub(crate) fn push_to_somebody(agent: &TestAgent) {
+    let mut body = rate("rate", 0.5);
+    body["target"] = json!({"service": "shop"});
+    assert_eq!(push(agent, body).0, 200);
+    let mut client = Client::new("c", "shop", "prod");
+    client.take(agent, 2, "");
+    client.poll(agent);
+}
+
 #[test]
 fn a_file_is_sent_applied_changed_and_withdrawn() {
     let agent = TestAgent::new();
@@ -338,4 +348,33 @@ fn what_is_no_question_is_refused_and_kept() {
             .unwrap()
             .contains(&json!("/v0.7/config"))
     );
+}
+
+#[test]
+fn at_its_end_the_agent_waits_until_programs_have_given_up_what_was_pushed() {
+    let agent = TestAgent::new();
+    let mut client = Client::new("c", "shop", "prod");
+    push(&agent, rate("rate", 0.5));
+    client.take(&agent, 2, "");
+    client.take(&agent, 2, "");
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
+            let remote_config = agent.agent.shared().remote_config();
+            runtime.block_on(remote_config.revert(std::time::Duration::from_secs(60)));
+            assert!(is_done.load(std::sync::atomic::Ordering::SeqCst));
+        });
+        crate::client::eventually("the file is taken back", || {
+            agent.json("/api/remote-config")["files"] == json!([])
+        });
+        // The first answer says that the file is gone; the next request says that it is.
+        client.take(&agent, 2, "");
+        is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+        client.take(&agent, 2, "");
+    });
+    assert_eq!(states(&agent), []);
 }

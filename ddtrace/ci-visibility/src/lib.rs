@@ -18,8 +18,10 @@
 pub mod backend;
 pub mod ci;
 mod codeowners;
+mod concurrent;
 pub mod coverage;
 pub mod git;
+pub mod junit;
 mod manifest;
 #[cfg(test)]
 mod mock;

@@ -1,20 +1,20 @@
 //! What this product counts about itself: namespace `civisibility` (`spec/ci-visibility.md` §12).
 //!
-//! Counts and distributions are kept here, bounded, until whoever sends telemetry takes them with
-//! [`Metrics::take`]. Names and tags are those of the other tracers, so that one dashboard shows all.
+//! Counts and distributions are kept here, bounded, and handed to core's telemetry when a session
+//! ends ([`Taken::report`]), which sends them if it is on. Names and tags are those of the other
+//! tracers, so that one dashboard shows all.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+
+use ddtrace_core::telemetry::{self, Namespace};
 
 /// The most series of one kind.
 const MAX_SERIES: usize = 1024;
 
 /// The most values of one distribution; later ones replace none.
 const MAX_VALUES: usize = 4096;
-
-/// The namespace in telemetry.
-pub const NAMESPACE: &str = "civisibility";
 
 /// A tag of a metric.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,11 +73,30 @@ impl Metrics {
 }
 
 impl Taken {
+    /// Hands everything to core's telemetry.
+    pub fn report(&self) {
+        for ((name, tags), value) in &self.counts {
+            telemetry::count(Namespace::CiVisibility, name, &pairs(tags), *value);
+        }
+        for ((name, tags), values) in &self.distributions {
+            let tags = pairs(tags);
+            for value in values {
+                telemetry::distribution(Namespace::CiVisibility, name, &tags, *value);
+            }
+        }
+    }
+
     /// The sum of a count over all its tags.
     pub fn total(&self, name: &str) -> u64 {
         let of_name = self.counts.iter().filter(|((found, _), _)| *found == name);
         of_name.map(|(_, value)| value).sum()
     }
+}
+
+fn pairs(tags: &[Tag]) -> Vec<(&'static str, &str)> {
+    tags.iter()
+        .map(|Tag(name, value)| (*name, &**value))
+        .collect()
 }
 
 #[cfg(test)]

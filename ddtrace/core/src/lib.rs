@@ -14,6 +14,7 @@ pub mod dogstatsd;
 pub mod events;
 pub mod export;
 mod flare;
+pub mod git_metadata;
 mod health_metrics;
 pub mod http;
 pub mod instrument;

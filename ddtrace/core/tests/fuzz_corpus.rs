@@ -12,12 +12,13 @@ type Target = (&'static str, fn(&[u8]));
 #[test]
 fn every_input_of_the_corpus_is_survived() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let targets: [Target; 10] = [
+    let targets: [Target; 11] = [
         ("b3_headers", targets::b3_headers),
         ("baggage_headers", targets::baggage_headers),
         ("client_ip", targets::client_ip),
         ("datadog_headers", targets::datadog_headers),
         ("query_obfuscation", targets::query_obfuscation),
+        ("remote_config", targets::remote_config),
         ("sampling_rules", targets::sampling_rules),
         ("span_rules", targets::span_rules),
         ("stable_configuration", targets::stable_configuration),

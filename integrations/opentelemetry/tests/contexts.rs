@@ -448,3 +448,35 @@ fn baggage_goes_out_and_comes_in_with_the_headers() {
         (0, Some("u1"))
     );
 }
+
+#[test]
+fn with_tracing_off_what_came_in_passes_through() {
+    let recorder = Recorder::with(|config| config.trace_enabled(false));
+    let headers: HashMap<String, String> = [
+        ("x-datadog-trace-id", "123456789"),
+        ("x-datadog-parent-id", "987654321"),
+        ("x-datadog-sampling-priority", "2"),
+        ("x-datadog-origin", "rum"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let came = Propagator::new().extract(&headers);
+    let span = tracer().start_with_context("nothing", &came);
+    assert!(!span.is_recording());
+    assert_eq!(
+        span.span_context().trace_id(),
+        TraceId::from(123_456_789_u128)
+    );
+    assert!(span.span_context().is_sampled());
+    let context = Context::new().with_span(span);
+    let attached = context.clone().attach();
+    for context in [&context, &current(), &Context::current()] {
+        let mut outbound = HashMap::<String, String>::new();
+        Propagator::new().inject_context(context, &mut outbound);
+        for (name, value) in &headers {
+            assert_eq!(outbound.get(name), Some(value), "{name}: {outbound:?}");
+        }
+    }
+    drop((attached, context));
+    assert_eq!(recorder.take().len(), 0);
+}

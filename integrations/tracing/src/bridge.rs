@@ -13,9 +13,10 @@ use ddtrace_core::trace::{
     Context as Place, CurrentSpan, SharedSpan, Span, SpanEvent, SpanLink, Tag, Value, current_span,
 };
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
+use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::bridged::{self, Bridged};
@@ -30,44 +31,104 @@ const INTERNALS: [&str; 5] = ["h2", "hyper", "hyper_util", "mio", "tokio"];
 /// The number of the next layer.
 static LAYERS: AtomicUsize = AtomicUsize::new(0);
 
-/// A layer by which spans of `tracing` become spans of ddtrace; made by [`layer`].
-#[derive(Debug)]
+/// How spans and events of `tracing` are taken over; [`Bridge::layer`] makes the layer.
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+///
+/// let bridge = ddtrace_tracing::Bridge::new().with_events(tracing::Level::WARN);
+/// let subscriber = tracing_subscriber::registry().with(bridge.layer());
+/// # drop(subscriber);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it does nothing before it is made a layer"]
 pub struct Bridge {
-    number: usize,
     events: Option<Level>,
     internals: bool,
 }
 
-/// A layer by which spans of `tracing` become spans of ddtrace: `registry().with(ddtrace::tracing::layer())`.
-pub fn layer() -> Bridge {
-    Bridge {
-        number: LAYERS.fetch_add(1, Ordering::Relaxed),
-        events: Some(Level::INFO),
-        internals: false,
+impl Default for Bridge {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
+/// A layer by which spans of `tracing` become spans of ddtrace: `registry().with(ddtrace::tracing::layer())`.
+pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Bridge::new().layer()
+}
+
 impl Bridge {
+    /// Spans of everything but the internals of `h2`, `hyper`, `mio` and `tokio`, and events from level `INFO` on.
+    pub const fn new() -> Self {
+        Self {
+            events: Some(Level::INFO),
+            internals: false,
+        }
+    }
+
     /// The lowest level at which events become span events; `INFO` if not set, `None` for no events at all.
     ///
     /// Errors in events mark their span as failed whatever is set here.
-    #[must_use]
     pub fn with_events(mut self, lowest: impl Into<Option<Level>>) -> Self {
         self.events = lowest.into();
         self
     }
 
     /// Whether spans and events of `h2`, `hyper`, `mio` and `tokio` take part; they do not if not set.
-    #[must_use]
     pub fn with_internals(mut self, with: bool) -> Self {
         self.internals = with;
         self
     }
 
+    /// The layer. What it does not take it does not enable either, so that a place which nobody else is interested in costs
+    /// nothing.
+    pub fn layer<S>(self) -> impl Layer<S> + Send + Sync + 'static
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let layer = BridgeLayer {
+            number: LAYERS.fetch_add(1, Ordering::Relaxed),
+            bridge: self,
+        };
+        layer.with_filter(Takes(self))
+    }
+
+    fn wants_event(&self, level: &Level) -> bool {
+        self.events.is_some_and(|lowest| *level <= lowest)
+    }
+
     fn takes(&self, metadata: &Metadata<'_>) -> bool {
         let root = metadata.target().split("::").next().unwrap_or_default();
-        root != OWN_TARGET && (self.internals || !INTERNALS.contains(&root))
+        let is_ours = root != OWN_TARGET && (self.internals || !INTERNALS.contains(&root));
+        let level = metadata.level();
+        is_ours && (metadata.is_span() || *level == Level::ERROR || self.wants_event(level))
     }
+}
+
+/// What a [`Bridge`] takes, which is the same each time at one place.
+struct Takes(Bridge);
+
+impl<S> Filter<S> for Takes {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.0.takes(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.0.takes(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+}
+
+struct BridgeLayer {
+    number: usize,
+    bridge: Bridge,
 }
 
 /// In the registry's extensions. A type of its own, so that nobody else's `Arc` is taken for it.
@@ -76,7 +137,7 @@ struct Extension {
     bridged: Arc<Bridged>,
 }
 
-impl Bridge {
+impl BridgeLayer {
     /// The span of an id, if it is one of this layer's.
     fn bridged<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<Arc<Bridged>>
     where
@@ -122,13 +183,13 @@ impl Bridge {
     }
 }
 
-impl<S> Layer<S> for Bridge
+impl<S> Layer<S> for BridgeLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let metadata = attributes.metadata();
-        if !self.takes(metadata) || diagnostics::is_logging() {
+        if diagnostics::is_logging() {
             return;
         }
         let Some(span) = self.start(attributes, &context).filter(Span::is_recording) else {
@@ -203,16 +264,11 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        if !self.takes(metadata) || diagnostics::is_logging() {
+        if diagnostics::is_logging() {
             return;
         }
-        let is_wanted = self
-            .events
-            .is_some_and(|lowest| *metadata.level() <= lowest);
+        let is_wanted = self.bridge.wants_event(metadata.level());
         let is_error = *metadata.level() == Level::ERROR;
-        if !is_wanted && !is_error {
-            return;
-        }
         let Some(target) = self.target(event, &context) else {
             return;
         };
@@ -251,7 +307,7 @@ impl Target {
     }
 }
 
-impl Bridge {
+impl BridgeLayer {
     /// The span that the event names, or what is active: the innermost of tracing's and ours.
     fn target<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Option<Target>
     where

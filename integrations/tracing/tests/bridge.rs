@@ -6,6 +6,7 @@ use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_core::trace::{self, Site, enter};
+use ddtrace_tracing::Bridge;
 use tracing::{Dispatch, Instrument, Level, info_span};
 use tracing_subscriber::prelude::*;
 
@@ -14,12 +15,12 @@ ddtrace_core::site! { static INNER: Site = Site::new("inner", "inner", module_pa
 
 /// Runs something with a subscriber that has the layer, and gives the spans.
 fn spans_of(work: impl FnOnce()) -> Vec<SpanData> {
-    spans_with(ddtrace_tracing::layer(), work)
+    spans_with(Bridge::new(), work)
 }
 
-fn spans_with(layer: ddtrace_tracing::Bridge, work: impl FnOnce()) -> Vec<SpanData> {
+fn spans_with(bridge: Bridge, work: impl FnOnce()) -> Vec<SpanData> {
     let recorder = Recorder::new();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(bridge.layer()), work);
     recorder.take()
 }
 
@@ -189,8 +190,8 @@ fn follows_from_is_a_link() {
 
 #[test]
 fn events_are_span_events_of_the_innermost_span() {
-    let events = |layer| {
-        let spans = spans_with(layer, || {
+    let events = |bridge| {
+        let spans = spans_with(bridge, || {
             let _work = info_span!("work").entered();
             tracing::info!(target: "shop", items = 3, big = u64::MAX, "placed");
             tracing::warn!("late");
@@ -226,17 +227,17 @@ fn events_are_span_events_of_the_innermost_span() {
         }
         names("work")
     };
-    let layer = ddtrace_tracing::layer;
-    assert_eq!(events(layer()), ["placed", "late"]);
+    let bridge = Bridge::new;
+    assert_eq!(events(bridge()), ["placed", "late"]);
     assert_eq!(
-        events(layer().with_events(Level::DEBUG)),
+        events(bridge().with_events(Level::DEBUG)),
         ["placed", "late", "detail"]
     );
     assert_eq!(
-        events(layer().with_internals(true)),
+        events(bridge().with_internals(true)),
         ["placed", "late", "internal"]
     );
-    assert_eq!(events(layer().with_events(None)), [""; 0]);
+    assert_eq!(events(bridge().with_events(None)), [""; 0]);
 }
 
 #[test]
@@ -268,12 +269,18 @@ fn parents_are_those_that_tracing_says() {
 
 #[test]
 fn spans_that_are_left_out_hand_their_place_on() {
-    let spans = spans_of(|| {
+    let recorder = Recorder::new();
+    let subscriber = tracing_subscriber::registry()
+        .with(ddtrace_tracing::layer())
+        // Somebody else takes them, so they exist.
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink));
+    tracing::subscriber::with_default(subscriber, || {
         let _outer = info_span!("outer").entered();
         let internal = info_span!(target: "hyper::client", "internal").entered();
         info_span!("inner").in_scope(|| {});
         info_span!(parent: &internal, "explicit").in_scope(|| {});
     });
+    let spans = recorder.take();
     assert_eq!(spans.len(), 3);
     assert_under(&spans, "inner", "outer");
     assert_under(&spans, "explicit", "outer");
@@ -537,4 +544,26 @@ fn a_task_that_is_given_up_ends_its_spans() {
     });
     drop(runtime);
     assert_eq!(named(&recorder.take(), "waits").parent_id, 0);
+}
+
+#[test]
+fn what_nobody_is_interested_in_is_not_even_made() {
+    let _recorder = Recorder::new();
+    let enabled = || {
+        (
+            tracing::enabled!(target: "hyper", Level::INFO),
+            tracing::event_enabled!(target: "shop", Level::DEBUG),
+            tracing::event_enabled!(target: "shop", Level::INFO),
+            // The tracer's own lines have somewhere to go only if somebody else takes them.
+            tracing::event_enabled!(target: "ddtrace", Level::ERROR),
+        )
+    };
+    let alone = tracing_subscriber::registry().with(ddtrace_tracing::layer());
+    let seen = tracing::subscriber::with_default(alone, enabled);
+    assert_eq!(seen, (false, false, true, false));
+    let with_others = tracing_subscriber::registry()
+        .with(ddtrace_tracing::layer())
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink));
+    let seen = tracing::subscriber::with_default(with_others, enabled);
+    assert_eq!(seen, (true, true, true, true));
 }

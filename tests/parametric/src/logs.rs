@@ -1,7 +1,9 @@
-//! The endpoints for logs: loggers are names, and lines go to standard output with the ids of the span that is active.
+//! The endpoints for logs: loggers are names, and lines go to standard output with what
+//! the library wants in them, so that they are found with the span that is active.
 
 use std::io::Write;
 
+use ddtrace::correlation::Fields;
 use serde_json::{Value, json};
 
 use crate::http::Answer;
@@ -30,13 +32,14 @@ pub(crate) fn answer(spans: &mut Spans, method: &str, path: &str, body: &Value) 
 fn write(spans: &mut Spans, body: &Value) -> std::io::Result<()> {
     let context = json::id(body, "span_id").and_then(|id| spans.context(id));
     let _active = context.as_ref().map(ddtrace::Context::attach);
-    let ids = ddtrace::active_ids();
-    let line = json!({
-        "logger": body["logger_name"],
-        "level": body["level"],
-        "message": body["message"],
-        "dd.trace_id": ids.map(|(trace_id, ..)| trace_id.to_string()),
-        "dd.span_id": ids.map(|(_, span_id, _)| span_id.to_string()),
-    });
+    let mut line = serde_json::Map::new();
+    for key in ["logger_name", "level", "message"] {
+        line.insert(key.to_owned(), body[key].clone());
+    }
+    if let Some(fields) = ddtrace::correlation::fields() {
+        let fields = Fields::KEYS.iter().zip(fields.values());
+        line.extend(fields.map(|(key, value)| ((*key).to_owned(), Value::String(value))));
+    }
+    let line = Value::Object(line);
     writeln!(std::io::stdout(), "{line}")
 }

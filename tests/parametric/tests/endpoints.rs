@@ -270,6 +270,29 @@ fn baggage_is_that_of_both_interfaces() {
 }
 
 #[test]
+fn log_lines_name_the_span_that_they_are_written_in() {
+    let mut app = App::start(&[]);
+    let span = app.start_span("/trace/otel/start_span", json!({ "name": "work" }));
+    let logger = json!({ "name": "l", "level": "INFO" });
+    assert_eq!(app.post("/otel/logger/create", logger)["success"], true);
+    let mut record = json!({ "logger_name": "l", "level": "INFO", "message": "hello" });
+    app.post("/otel/logger/write", record.clone());
+    record["span_id"] = span["span_id"].clone();
+    app.post("/otel/logger/write", record);
+    app.post("/log/otel/flush", json!({ "seconds": 1 }));
+    let id = span["span_id"].to_string();
+    for expected in ["0", &id] {
+        let line = format!("{{{}", app.process.line("{"));
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(
+            (&line["message"], &line["dd.service"]),
+            (&json!("hello"), &json!("tests"))
+        );
+        assert_eq!(line["dd.span_id"], expected, "{line}");
+    }
+}
+
+#[test]
 fn what_the_agent_says_can_be_waited_for() {
     // The agent that system-tests use, if it is installed.
     let Some(agent) = TestAgent::start() else {

@@ -18,6 +18,7 @@ use super::{Inner, Session, lock};
 use crate::backend::{Asker, Backend, Settings};
 use crate::ci::{Tags, Variables, custom_tags};
 use crate::codeowners::CodeOwners;
+use crate::concurrent::both;
 use crate::manifest::Manifest;
 use crate::model::SessionId;
 use crate::model::tags::*;
@@ -65,7 +66,7 @@ impl Session {
                 None => Route::find(config, &options, &variables).await.map(Some),
             }
         };
-        let (mut around, route) = tokio::join!(around, route);
+        let (mut around, route) = both(around, route).await;
         let (transport, of_agent) = match route? {
             Some((route, env)) => {
                 let transport = Transport::new(route, options.request_timeout);

@@ -35,6 +35,7 @@ use upload::Uploaded;
 use crate::backend::{Asker, Backend, Settings, SkippingLevel};
 use crate::ci::Tags;
 use crate::codeowners::CodeOwners;
+use crate::concurrent::both;
 use crate::git::Marker;
 use crate::model::tags::GIT_PULL_REQUEST_BASE_BRANCH_SHA;
 use crate::model::{Attempt, SessionId, Status, TestIdentity, TestKind};
@@ -230,7 +231,7 @@ impl Session {
         &self.0.workspace
     }
 
-    /// What the session counts about itself.
+    /// What the session counts about itself; handed to core's telemetry when it ends.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
@@ -492,10 +493,11 @@ impl Session {
                 logs.finish().await;
             }
         };
-        tokio::join!(inner.tests.finish(), inner.coverage.finish(), logs);
+        both(both(inner.tests.finish(), inner.coverage.finish()), logs).await;
         if let Some(folder) = lock(&inner.marker_in).take() {
             Marker::remove(&folder);
         }
+        inner.metrics.take().report();
         self.sent()
     }
 

@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::Inner;
 use super::upload::{Upload, Uploaded};
 use crate::backend::{Asker, Backend, KnownTests, Settings, Skippable, TestManagement};
+use crate::concurrent::both;
 use crate::git::{self, Git};
 use crate::manifest::Manifest;
 use crate::model::tags::GIT_PULL_REQUEST_BASE_BRANCH_SHA;
@@ -153,9 +154,9 @@ impl Preparation {
                 }
             };
             let changes = self.changes(uploaded.as_ref(), shared);
-            tokio::join!(skippable, changes);
+            both(skippable, changes).await;
         };
-        tokio::join!(known, management, commits);
+        both(both(known, management), commits).await;
     }
 
     /// Uploads commits; `None` if that is switched off or there is no git.

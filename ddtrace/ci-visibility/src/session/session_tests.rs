@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ddtrace_core::config::{Config, MapEnvironment};
+use ddtrace_core::telemetry::{METRICS, Namespace};
 use serde_json::{Value, json};
 
 use super::*;
@@ -173,6 +174,16 @@ fn a_session_does_what_the_backend_says_and_tells_what_became_of_it() {
         }
         assert!(!failed);
         session.close_module("shop");
+        // Core's telemetry drops what is not on its list.
+        let taken = session.metrics().take();
+        let names = taken.counts.keys().chain(taken.distributions.keys());
+        for (name, _) in names {
+            let is_listed = METRICS
+                .iter()
+                .any(|row| row.namespace == Namespace::CiVisibility && row.name == *name);
+            assert!(is_listed, "{name}");
+        }
+        assert!(taken.total("event_finished") >= 15);
         let finish = Finish {
             exit_ok: true,
             ..Finish::default()
@@ -481,9 +492,9 @@ fn coverage_logs_and_spans_find_their_test() {
             parent_id: span_id,
             ..TestSpan::default()
         });
+        assert_eq!(session.metrics().take().total("code_coverage.is_empty"), 1);
         let sent = session.finish(&Finish::default(), AMPLE).await;
         assert_eq!((sent.coverages, sent.logs, sent.events), (1, 1, 5));
-        assert_eq!(session.metrics().take().total("code_coverage.is_empty"), 1);
         let log = mock.requests(LOGS)[0].json();
         assert_eq!(log[0]["dd.span_id"], span_id.to_string());
         assert_eq!(mock.requests(COVERAGE).len(), 1);

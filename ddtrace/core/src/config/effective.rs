@@ -277,6 +277,7 @@ pub struct Config {
     pub appsec_enabled: Option<bool>,
     pub profiling_enabled: bool,
     pub data_streams_enabled: bool,
+    pub data_streams_interval: Duration,
     pub dynamic_instrumentation_enabled: bool,
     pub otel_enabled: bool,
     pub otlp_headers: Option<Secret>,

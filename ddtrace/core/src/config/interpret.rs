@@ -35,10 +35,12 @@ impl Config {
         let version = values.text(DD_VERSION).or_else(|| tag("version"));
         let git_repository_url = values
             .text(DD_GIT_REPOSITORY_URL)
-            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)));
+            .or_else(|| tag("git.repository_url").map(|url| without_userinfo(&url)))
+            .or_else(crate::git_metadata::repository_url);
         let git_commit_sha = values
             .text(DD_GIT_COMMIT_SHA)
-            .or_else(|| tag("git.commit.sha"));
+            .or_else(|| tag("git.commit.sha"))
+            .or_else(crate::git_metadata::commit_sha);
         // These stand where the settings of these names would.
         let moved = ["service", "version", "git.repository_url", "git.commit.sha"];
         tags.retain(|(key, _)| !moved.contains(&&**key));
@@ -281,6 +283,7 @@ impl Config {
             appsec_enabled,
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
             data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
+            data_streams_interval: values.seconds(_DD_TRACE_STATS_WRITER_INTERVAL),
             dynamic_instrumentation_enabled: values.flag(DD_DYNAMIC_INSTRUMENTATION_ENABLED),
             otel_enabled: values.flag(DD_TRACE_OTEL_ENABLED),
             otlp_headers: values.secret(OTEL_EXPORTER_OTLP_TRACES_HEADERS),

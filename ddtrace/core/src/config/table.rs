@@ -288,6 +288,8 @@ settings! {
     DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
     /// Whether the paths of messages through queues are measured.
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// For tests: seconds that data streams are added up before they are sent.
+    _DD_TRACE_STATS_WRITER_INTERVAL => seconds("10.0").products(&["data streams", "tests"]),
     /// Whether probes may be set while the program runs.
     DD_DYNAMIC_INSTRUMENTATION_ENABLED => flag(false).products(&["dynamic instrumentation"]),
 
@@ -354,7 +356,7 @@ settings! {
     DD_CIVISIBILITY_RUST_EXECUTION => of(Kind::Choice(&["auto", "shared", "isolated"]), "auto").products(CI),
     /// Whether runners without a coordinator start one.
     DD_CIVISIBILITY_RUST_COORDINATOR => of(Kind::Choice(&["on", "off"]), "on").products(CI),
-    /// Set by the runner for the processes of tests: the session that they belong to.
+    /// Set by the coordinator of a run, so that runners find it; tests do not see it.
     _DD_TEST_SESSION => text().products(CI),
     /// A manifest beside which the backend's answers lie in files.
     DD_TEST_OPTIMIZATION_MANIFEST_FILE => text().products(CI),

@@ -181,14 +181,18 @@ impl Logger {
     pub(super) fn start_copy(&self, path: PathBuf, level: Level, limit: u64) {
         let copy = Some(LogFile::open(path, limit));
         let rate = Settings::default().rate;
-        self.lock().get_or_insert_with(|| State::new(rate)).copy = copy;
-        self.copy_level.store(level as u8 + 1, Ordering::Relaxed);
+        if let Some(mut state) = self.lock_soon() {
+            state.get_or_insert_with(|| State::new(rate)).copy = copy;
+            self.copy_level.store(level as u8 + 1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn stop_copy(&self) {
         self.copy_level.store(0, Ordering::Relaxed);
-        if let Some(state) = self.lock().as_mut() {
-            state.copy = None;
+        if let Some(mut state) = self.lock_soon() {
+            if let Some(state) = state.as_mut() {
+                state.copy = None;
+            }
         }
     }
 

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Nothing but lines and orders wakes the task.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// How often a name is resolved.
+const RESOLVE_EVERY: Duration = Duration::from_secs(300);
+
 /// How long after a failure the receiver is looked for again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -59,6 +62,8 @@ struct Delivery {
     socket: Option<Socket>,
     /// Before that, the receiver is not looked for.
     retry_at: Option<Instant>,
+    /// After that, the address is resolved anew: a name may stand for another host by then, and UDP does not tell.
+    resolve_at: Instant,
     /// Lines of one shard, swapped against the next.
     spare: Vec<u8>,
     /// Lines of all shards.
@@ -71,6 +76,7 @@ impl Delivery {
             client,
             socket: None,
             retry_at: None,
+            resolve_at: Instant::now() + RESOLVE_EVERY,
             spare: Vec::new(),
             lines: Vec::new(),
         }
@@ -93,6 +99,7 @@ impl Delivery {
             .buffer
             .drain(&mut self.spare, |shard| lines.extend_from_slice(shard));
         let deadline = Instant::now() + PATIENCE;
+        self.resolve_if_due(inner, deadline).await;
         for datagram in Datagrams::new(&lines, socket::limit(&inner.address)) {
             if self.send(inner, datagram, deadline).await {
                 inner.counters.sent(datagram.len());
@@ -137,6 +144,17 @@ impl Delivery {
                     }
                 }
             }
+        }
+    }
+
+    /// Takes a socket to what the name stands for by now. Without an answer the old one stays.
+    async fn resolve_if_due(&mut self, inner: &Inner, deadline: Instant) {
+        if Instant::now() < self.resolve_at || !socket::has_name(&inner.address) {
+            return;
+        }
+        self.resolve_at = Instant::now() + RESOLVE_EVERY;
+        if let Ok(Ok(socket)) = timeout_at(deadline, Socket::connect(&inner.address)).await {
+            self.socket = Some(socket);
         }
     }
 
@@ -255,6 +273,35 @@ mod tests {
         accepted.read_to_end(&mut received).unwrap();
         assert_eq!(received, b"\x0b\0\0\0a:1|g\na:2|g");
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_name_is_resolved_again_and_an_address_is_not() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = receiver.local_addr().unwrap().port();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        for (host, is_resolved) in [("localhost", true), ("127.0.0.1", false)] {
+            let client = client(&format!("udp://{host}:{port}"));
+            let mut delivery = Delivery::new(client);
+            let local = |delivery: &Delivery| match &delivery.socket {
+                Some(Socket::Udp(socket)) => socket.local_addr().unwrap().port(),
+                other => panic!("{other:?}"),
+            };
+            runtime.block_on(async {
+                delivery.client.send(Metric::gauge("a", 1));
+                delivery.deliver().await;
+                let before = local(&delivery);
+                delivery.resolve_at = Instant::now();
+                delivery.client.send(Metric::gauge("a", 2));
+                delivery.deliver().await;
+                assert_eq!(local(&delivery) != before, is_resolved, "{host}");
+                assert!(delivery.resolve_at > Instant::now() || !is_resolved);
+            });
+            assert_eq!(delivery.client.counts().sent_datagrams, 2);
+        }
     }
 
     #[test]

@@ -33,6 +33,14 @@ pub(super) fn limit(address: &DogstatsdAddress) -> usize {
     }
 }
 
+/// Whether an address has to be resolved.
+pub(super) fn has_name(address: &DogstatsdAddress) -> bool {
+    match address {
+        DogstatsdAddress::Udp { host, .. } => host.parse::<std::net::IpAddr>().is_err(),
+        DogstatsdAddress::Unix(_) => false,
+    }
+}
+
 impl Socket {
     /// Resolves an address and connects to it.
     pub(super) async fn connect(address: &DogstatsdAddress) -> io::Result<Socket> {

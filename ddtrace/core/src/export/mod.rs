@@ -29,6 +29,7 @@ pub use json_lines::{JsonLines, LineCounts, MAX_JSON_LINE};
 pub(crate) use payload::ProcessHeads;
 pub use payload::{Format, Payload, PayloadBuilder};
 pub use pipeline::TraceFilter;
+pub use stats::Statistics;
 
 #[cfg(test)]
 mod pipeline_tests;

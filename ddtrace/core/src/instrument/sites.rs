@@ -3,7 +3,10 @@
 //! `unsafe` in this file: the link section that `linkme` puts the list into.
 #![allow(unsafe_code)]
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
 
 use crate::trace::Site;
 
@@ -41,32 +44,42 @@ macro_rules! site {
 /// The most sites that are made at run time.
 const MADE_LIMIT: usize = 8192;
 
-/// Sites that are not in the program's text.
-static MADE: Mutex<Made> = Mutex::new(Made {
-    sites: Vec::new(),
-    are_on: false,
-});
+/// Sites that are not in the program's text. Replaced as a whole when one is added: nobody waits, not even in the child of a fork
+/// that happened meanwhile.
+static MADE: ArcSwapOption<Vec<&'static Site>> = ArcSwapOption::const_empty();
 
-struct Made {
-    sites: Vec<&'static Site>,
-    are_on: bool,
-}
+/// Whether sites are switched on, for those that are made later.
+static ARE_ON: AtomicBool = AtomicBool::new(false);
 
 /// Keeps a site that is made at run time, for a bridge to a library that has places of its own: one per place, which are as
 /// many as are written in the program. It lives as long as the program, and is switched like all others.
 ///
 /// Nothing beyond 8192 of them: whoever makes one per call has not understood this.
 pub fn keep_site(site: Site) -> Option<&'static Site> {
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if made.sites.len() >= MADE_LIMIT {
+    let is_full = |sites: &Vec<_>| sites.len() >= MADE_LIMIT;
+    if MADE.load().as_deref().is_some_and(is_full) {
         return None;
     }
     let site: &'static Site = Box::leak(Box::new(site));
-    if made.are_on {
+    MADE.rcu(|sites| {
+        let mut sites = sites.as_deref().cloned().unwrap_or_default();
+        sites.push(site);
+        Some(Arc::new(sites))
+    });
+    // It is in the list, so whoever switches from here on finds it; what was switched before is looked up.
+    if ARE_ON.load(Ordering::SeqCst) {
         site.switch_on();
+        if !ARE_ON.load(Ordering::SeqCst) {
+            site.switch_off();
+        }
     }
-    made.sites.push(site);
     Some(site)
+}
+
+fn for_each_made(switch: impl Fn(&Site)) {
+    if let Some(sites) = &*MADE.load() {
+        sites.iter().for_each(|site| switch(site));
+    }
 }
 
 /// A site that is put into the list as the attributes do it. A `linkme` that called its section otherwise would leave every
@@ -101,17 +114,15 @@ pub(crate) fn switch_on() {
         ));
     }
     DDTRACE_SITES.iter().for_each(Site::switch_on);
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.are_on = true;
-    made.sites.iter().for_each(|site| site.switch_on());
+    ARE_ON.store(true, Ordering::SeqCst);
+    for_each_made(Site::switch_on);
 }
 
 /// Switches everything off everywhere.
 pub(crate) fn switch_off() {
     DDTRACE_SITES.iter().for_each(Site::switch_off);
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.are_on = false;
-    made.sites.iter().for_each(|site| site.switch_off());
+    ARE_ON.store(false, Ordering::SeqCst);
+    for_each_made(Site::switch_off);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Baggage: what a program sends along with its requests, for services further on.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,9 +25,14 @@ use std::sync::Arc;
 pub struct Baggage {
     /// Nothing if it is empty, which costs no allocation.
     items: Option<Arc<Vec<Item>>>,
+    /// What is handed down along with it and never leaves the process: see [`Inherited`](crate::trace::Inherited).
+    values: Option<Arc<Vec<InnerValue>>>,
 }
 
 type Item = (Box<str>, Box<str>);
+
+/// A value by its owner's name.
+type InnerValue = (&'static str, Arc<dyn Any + Send + Sync>);
 
 impl Baggage {
     /// How many items it holds.
@@ -36,7 +42,10 @@ impl Baggage {
 
     /// No baggage.
     pub const fn new() -> Self {
-        Self { items: None }
+        Self {
+            items: None,
+            values: None,
+        }
     }
 
     /// Whether there is none.
@@ -102,7 +111,33 @@ impl Baggage {
             .sum()
     }
 
-    /// Removes everything.
+    /// Whether there is nothing to hand down, values included.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.items.is_none() && self.values.is_none()
+    }
+
+    /// The value that an owner has put in.
+    pub(crate) fn value(&self, owner: &'static str) -> Option<&Arc<dyn Any + Send + Sync>> {
+        let values = self.values.as_ref()?;
+        let (_, value) = values.iter().find(|(name, _)| *name == owner)?;
+        Some(value)
+    }
+
+    /// Puts a value in, in place of the owner's earlier one, or takes it out.
+    pub(crate) fn set_value(
+        &mut self,
+        owner: &'static str,
+        value: Option<Arc<dyn Any + Send + Sync>>,
+    ) {
+        let values = Arc::make_mut(self.values.get_or_insert_default());
+        values.retain(|(name, _)| *name != owner);
+        values.extend(value.map(|value| (owner, value)));
+        if values.is_empty() {
+            self.values = None;
+        }
+    }
+
+    /// Removes every item.
     pub fn clear(&mut self) {
         self.items = None;
     }

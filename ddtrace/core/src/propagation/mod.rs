@@ -146,8 +146,8 @@ impl Propagator {
     /// The first style that finds a context decides. Another style with the same trace adds at most its `tracestate`
     /// and a nearer parent; another trace becomes a link. Baggage is read whatever the others find.
     ///
-    /// Costs a lookup per style if there is nothing (about 80 ns in a `HeaderMap` with the default styles), and about a
-    /// microsecond and four allocations if the default styles are there with tags and `tracestate`.
+    /// Costs a lookup per style if there is nothing (about 50 ns in a `HeaderMap` with the default styles), and about a
+    /// microsecond and five allocations if the default styles are there with tags and `tracestate`.
     pub fn extract(&self, carrier: &dyn Carrier) -> Extracted {
         if self.behavior == ExtractBehavior::Ignore {
             return Extracted::default();
@@ -196,8 +196,8 @@ impl Propagator {
     /// Writes the context in every configured style.
     ///
     /// What comes back is for `_dd.propagation_error` on the local root; ids and priority are written all the same.
-    /// Costs about 300 ns for both default styles and no allocation, beside what the carrier needs to keep seven values;
-    /// baggage costs one.
+    /// Allocates nothing, baggage excepted, beside what the carrier needs to keep the values; into a `HeaderMap` both default
+    /// styles cost about 800 ns, most of it for its entries.
     pub fn inject(
         &self,
         context: &InjectContext<'_>,

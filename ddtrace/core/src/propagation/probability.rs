@@ -105,7 +105,7 @@ impl<'a> Probabilities<'a> {
         }
         let others = self.text.split(';').filter(|item| {
             let key = item.split_once(':').map(|(key, _)| key);
-            !item.is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)
+            !item.trim().is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)
         });
         others.for_each(|item| push("", item));
         // What another item stood behind may stand at the end now, where blanks mean nothing.
@@ -171,6 +171,7 @@ mod tests {
             ("th:;rv:1234567890abcd", "ot=rv:1234567890abcd"),
             ("th:8;zzz", "ot=th:8;zzz"),
             ("x:1 ;th:8", "ot=th:8;x:1"),
+            ("x:1; ;;th:8", "ot=th:8;x:1"),
             (" ", ""),
             (" th:8 ; rv:1234567890abcd", "ot= th:8 ; rv:1234567890abcd"),
         ] {

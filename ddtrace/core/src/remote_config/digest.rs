@@ -48,7 +48,6 @@ impl FileHash {
     }
 
     /// The SHA-256 of bytes.
-    #[cfg(test)]
     pub(super) fn sha256(bytes: &[u8]) -> Self {
         Self {
             algorithm: Algorithm::Sha256,

@@ -35,6 +35,7 @@ mod capped;
 mod client;
 mod digest;
 mod files;
+mod offline;
 mod path;
 mod poll;
 mod request;
@@ -45,6 +46,7 @@ mod test_answer;
 
 pub use apm_tracing::on_switch;
 pub use capabilities::Capabilities;
+pub use offline::OfflineClient;
 pub use path::ConfigPath;
 pub(crate) use poll::TASK;
 pub use poll::poll_now;

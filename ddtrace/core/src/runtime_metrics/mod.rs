@@ -5,9 +5,9 @@
 //!
 //! | source | metrics, after `runtime.rust.` |
 //! |---|---|
-//! | [process](process) | `cpu.time.sys`, `cpu.time.user` (seconds since the last time), `cpu.percent` (of one core), `cpu.ctx_switch.voluntary`, `cpu.ctx_switch.involuntary` (since the last time), `mem.rss` (bytes), `thread_count` |
-//! | [tokio], for each runtime that is [watched](watch_tokio) | `tokio.workers`, `tokio.alive_tasks`, `tokio.global_queue_depth`, `tokio.worker.busy_ratio` (0 to 1, over all workers), `tokio.worker.park_count` (since the last time); with the tag `tokio_runtime` |
-//! | [allocator](watch_allocator), if one is watched | `mem.allocator.allocated`, `mem.allocator.active`, `mem.allocator.resident` (bytes) |
+//! | the process | `cpu.time.sys`, `cpu.time.user` (seconds since the last time), `cpu.percent` (of one core), `cpu.ctx_switch.voluntary`, `cpu.ctx_switch.involuntary` (since the last time), `mem.rss` (bytes), `thread_count` |
+//! | tokio, for each runtime that is [watched](watch_tokio) | `tokio.workers`, `tokio.alive_tasks`, `tokio.global_queue_depth`, `tokio.worker.busy_ratio` (0 to 1, over all workers), `tokio.worker.park_count` (since the last time); with the tag `tokio_runtime` |
+//! | the allocator, if one is [watched](watch_allocator) | `mem.allocator.allocated`, `mem.allocator.active`, `mem.allocator.resident` (bytes) |
 //!
 //! Tags: `lang`, `lang_interpreter`, `lang_version`, `tracer_version`, `env`, `version`, one `service` for every service that
 //! the program has used, the tags of the process, and `runtime-id` with `DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED`.

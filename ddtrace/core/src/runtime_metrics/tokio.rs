@@ -1,8 +1,9 @@
 //! Tokio's stable metrics, of the runtimes that are watched.
 
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use super::Values;
@@ -13,7 +14,8 @@ const LIMIT: usize = 16;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 100;
 
-static WATCHED: Mutex<Vec<Arc<Watched>>> = Mutex::new(Vec::new());
+/// Replaced as a whole: nobody waits, not even in the child of a fork that happened meanwhile.
+static WATCHED: ArcSwapOption<Vec<Arc<Watched>>> = ArcSwapOption::const_empty();
 
 struct Watched {
     name: String,
@@ -37,16 +39,16 @@ pub fn watch_tokio(name: &str, handle: &Handle) {
         name: name[..end].to_owned(),
         handle: handle.clone(),
     });
-    let replaced = {
-        let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    WATCHED.rcu(|all| {
+        let mut all = all.as_deref().cloned().unwrap_or_default();
         let same = all.iter().position(|other| other.name == watched.name);
         let oldest = (all.len() >= LIMIT).then_some(0);
-        let replaced = same.or(oldest).map(|at| all.remove(at));
-        all.push(watched);
-        replaced
-    };
-    // Outside of the lock: it may be the last thing that knows its runtime.
-    drop(replaced);
+        if let Some(at) = same.or(oldest) {
+            all.remove(at);
+        }
+        all.push(Arc::clone(&watched));
+        Some(Arc::new(all))
+    });
 }
 
 /// Watches the runtime that the calling thread is in, if it is in one.
@@ -70,14 +72,10 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn read(&mut self, values: &mut Values) {
-        // In a forked child the lock may be held by a thread that is not there.
-        let watched: Vec<_> = match WATCHED.try_lock() {
-            Ok(all) => all.clone(),
-            Err(TryLockError::Poisoned(error)) => error.into_inner().clone(),
-            Err(TryLockError::WouldBlock) => return,
-        };
+        let watched = WATCHED.load_full();
+        let watched = watched.as_deref().map(Vec::as_slice).unwrap_or_default();
         let mut last = Vec::with_capacity(watched.len());
-        for watched in watched {
+        for watched in watched.iter().map(Arc::clone) {
             let tag = format!("tokio_runtime:{}", watched.name);
             let metrics = watched.handle.metrics();
             let workers = metrics.num_workers();

@@ -89,6 +89,14 @@ impl Local {
         }
     }
 
+    /// Changes what is in force: of the active span, or of the thread.
+    pub(super) fn change_active_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
+        match self.stack.open().len().checked_sub(1) {
+            Some(top) => self.change_baggage_at(top, change),
+            None => change(&mut self.ambient),
+        }
+    }
+
     /// The index of a span that is open on this thread.
     fn index_of(&self, id: u64) -> Option<usize> {
         let is_span = |open: &Open| open.id == id && open.flags & flags::CONTEXT == 0;

@@ -70,7 +70,7 @@ impl Context {
             },
             _ => Self {
                 at: None,
-                baggage: (!local.ambient.is_empty()).then(|| local.ambient.clone()),
+                baggage: (!local.ambient.holds_nothing()).then(|| local.ambient.clone()),
             },
         })
         .unwrap_or_default()
@@ -114,7 +114,7 @@ impl Context {
         }
     }
 
-    fn change_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
+    pub(super) fn change_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
         let mut baggage = self.baggage();
         change(&mut baggage);
         self.baggage = Some(baggage);

@@ -14,7 +14,7 @@
 //! is done by the worker, except at the border to other processes: extracting and injecting contexts.
 //!
 //! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
-//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `guard`, `span` ·
+//! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `inherited`, `guard`, `span` ·
 //! `future`, `border`, `builder`, `shared`.
 
 mod baggage;
@@ -26,10 +26,12 @@ mod failure;
 mod future;
 mod guard;
 mod id;
+mod inherited;
 pub(crate) mod local;
 pub(crate) mod open;
 pub(crate) mod outbox;
 pub(crate) mod panic;
+mod pointer;
 pub(crate) mod segment;
 pub(crate) mod service;
 mod shared;
@@ -62,6 +64,8 @@ pub use guard::{
     enter_child_of, enter_if, enter_off, enter_root,
 };
 pub use id::{SpanContextId, SpanId, TraceId};
+pub use inherited::Inherited;
+pub use pointer::PointerDirection;
 pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};

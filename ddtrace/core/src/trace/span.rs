@@ -250,7 +250,7 @@ impl Span {
         local.tracer().filter(|tracer| tracer.is_enabled())?;
         let mut segment = local.new_segment(site, None)?;
         segment.root_service = Site::service_of(word).0;
-        let baggage = (!local.ambient.is_empty()).then(|| local.ambient.clone());
+        let baggage = (!local.ambient.holds_nothing()).then(|| local.ambient.clone());
         let span = Self::begin(
             local,
             site,

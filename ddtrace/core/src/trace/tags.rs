@@ -470,8 +470,15 @@ impl Tags {
     }
 
     pub(crate) fn add_link(&mut self, link: SpanLink) {
+        let is_whole = link.is_whole();
+        if !is_whole {
+            crate::diagnostics::warn(format_args!(
+                "a span link was left out: expected ids other than 0, found trace {} and span {}",
+                link.target.trace_id, link.target.span_id
+            ));
+        }
         let rare = self.rare();
-        if rare.links.len() < EXTRAS_LIMIT {
+        if is_whole && rare.links.len() < EXTRAS_LIMIT {
             rare.links.push(link);
         } else {
             rare.left_out += 1;

@@ -14,7 +14,7 @@
 //! grows. `client_tests.rs` and `sender_tests.rs` have one test per sort of bad weather.
 //!
 //! Everything runs on the caller's tokio runtime (the worker's, which is current-thread). Nothing
-//! here uses a proxy, and nothing speaks TLS: agents don't. Intakes do, and bring a [`Dial`] of their own.
+//! here uses a proxy, and nothing speaks TLS: agents don't. Intakes do, and bring a dialler of their own.
 
 mod client;
 mod connection;

@@ -61,7 +61,12 @@ impl<'a> Key<'a> {
         peer_tags: &'a [String],
         additional: &'a [String],
     ) -> Self {
-        let meta = |key| span.meta(key).unwrap_or_default();
+        let found = Found::in_span(span);
+        let endpoint = if found.endpoint.is_empty() {
+            found.route
+        } else {
+            found.endpoint
+        };
         Self {
             service: cut(span.service, NAME_LIMIT),
             name: cut(span.name, NAME_LIMIT),
@@ -74,17 +79,19 @@ impl<'a> Key<'a> {
             },
             span_type: cut(span.span_type, NAME_LIMIT),
             kind,
-            method: meta("http.method"),
-            endpoint: span
-                .meta("http.endpoint")
-                .or_else(|| span.meta("http.route"))
-                .unwrap_or_default(),
-            service_source: meta("_dd.svc_src"),
-            http_status: http_status(span),
-            grpc_status: grpc_status(span),
-            synthetics: meta("_dd.origin").starts_with("synthetics"),
+            method: found.method,
+            endpoint,
+            service_source: found.service_source,
+            http_status: match found.http_status.map(str::parse) {
+                Some(status) => status.unwrap_or(0),
+                None => span
+                    .metric("http.status_code")
+                    .map_or(0, |status| status as u32),
+            },
+            grpc_status: grpc_status(span, &found.grpc_status),
+            synthetics: found.origin.starts_with("synthetics"),
             is_trace_root: Some(span.parent_id == 0),
-            peer_tags: peer_tags_of(span, kind, peer_tags),
+            peer_tags: peer_tags_of(span, kind, found.base_service, peer_tags),
             additional: additional_of(span, additional),
         }
     }
@@ -206,24 +213,53 @@ fn cut(text: &str, limit: usize) -> &str {
     }
 }
 
-/// The status as a number; 0 if there is none.
-fn http_status(span: &FinishedSpan<'_>) -> u32 {
-    let text = span.meta("http.status_code");
-    match text.map(str::parse) {
-        Some(Ok(status)) => status,
-        Some(Err(_)) => 0,
-        None => span
-            .metric("http.status_code")
-            .map_or(0, |status| status as u32),
+/// The tags that any key may need, found in one walk over the span's.
+#[derive(Default)]
+struct Found<'a> {
+    method: &'a str,
+    endpoint: &'a str,
+    route: &'a str,
+    service_source: &'a str,
+    origin: &'a str,
+    http_status: Option<&'a str>,
+    base_service: Option<&'a str>,
+    /// In the order of [`GRPC_STATUS`].
+    grpc_status: [Option<&'a str>; GRPC_STATUS.len()],
+}
+
+impl<'a> Found<'a> {
+    fn in_span(span: &'a FinishedSpan<'_>) -> Self {
+        let mut found = Self::default();
+        for (key, value) in &span.meta {
+            match *key {
+                "http.method" => found.method = value,
+                "http.endpoint" => found.endpoint = value,
+                "http.route" => found.route = value,
+                "http.status_code" => found.http_status = Some(value),
+                "_dd.svc_src" => found.service_source = value,
+                "_dd.origin" => found.origin = value,
+                "_dd.base_service" => found.base_service = Some(value),
+                key if key.contains("grpc") => {
+                    if let Some(at) = GRPC_STATUS.iter().position(|known| *known == key) {
+                        found.grpc_status[at] = Some(value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
     }
 }
 
-fn grpc_status(span: &FinishedSpan<'_>) -> Option<u8> {
-    let texts = GRPC_STATUS.iter().filter_map(|key| span.meta(key));
-    let numbers = GRPC_STATUS.iter().filter_map(|key| span.metric(key));
-    texts.into_iter().find_map(grpc_code).or_else(|| {
+fn grpc_status(span: &FinishedSpan<'_>, texts: &[Option<&str>]) -> Option<u8> {
+    let mut texts = texts.iter().flatten();
+    texts.find_map(|text| grpc_code(text)).or_else(|| {
+        if !span.metrics.iter().any(|(key, _)| key.contains("grpc")) {
+            return None;
+        }
         let is_code = |number: &f64| number.fract() == 0.0 && (0.0..255.0).contains(number);
-        numbers.into_iter().find(is_code).map(|number| number as u8)
+        let mut numbers = GRPC_STATUS.iter().filter_map(|key| span.metric(key));
+        numbers.find(is_code).map(|number| number as u8)
     })
 }
 
@@ -271,6 +307,7 @@ fn grpc_code(text: &str) -> Option<u8> {
 fn peer_tags_of<'a>(
     span: &'a FinishedSpan<'_>,
     kind: &str,
+    base_service: Option<&'a str>,
     names: &'a [String],
 ) -> Vec<(&'a str, Cow<'a, str>)> {
     let has_peer = ["client", "producer", "consumer"]
@@ -283,8 +320,8 @@ fn peer_tags_of<'a>(
         });
         return tags.collect();
     }
-    let base = span.meta("_dd.base_service");
-    base.map(|base| ("_dd.base_service", base.into()))
+    base_service
+        .map(|base| ("_dd.base_service", base.into()))
         .into_iter()
         .collect()
 }
@@ -323,13 +360,17 @@ mod tests {
         ] {
             assert_eq!(grpc_code(text), code, "{text}");
         }
+        let status = |span: &FinishedSpan<'_>| Key::of(span, "".into(), "", &[], &[]).grpc_status;
         let mut span = FinishedSpan::default();
+        assert_eq!(status(&span), None);
         span.set_metric("grpc.code", 3.0);
-        assert_eq!(grpc_status(&span), Some(3));
+        assert_eq!(status(&span), Some(3));
         span.set_metric("rpc.grpc.status_code", 2.5);
-        assert_eq!(grpc_status(&span), Some(3));
+        assert_eq!(status(&span), Some(3));
         span.set_meta("grpc.status.code", "UNKNOWN");
-        assert_eq!(grpc_status(&span), Some(2), "texts come first");
+        assert_eq!(status(&span), Some(2), "texts come first");
+        span.set_meta("rpc.grpc.status.code", "4");
+        assert_eq!(status(&span), Some(4), "in the order of the list");
     }
 
     #[test]

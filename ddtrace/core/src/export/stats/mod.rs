@@ -172,6 +172,50 @@ impl State {
     }
 }
 
+/// Counts spans as the worker does, for benches and for whoever wants to see a payload without an agent.
+///
+/// ```
+/// use ddtrace_core::config::Config;
+/// use ddtrace_core::export::agent::AgentInfo;
+/// use ddtrace_core::export::{FinishedSpan, Statistics};
+///
+/// let info = r#"{"client_drop_p0s": true, "endpoints": ["/v0.6/stats"]}"#;
+/// let info = AgentInfo::parse(info.as_bytes()).unwrap();
+/// let mut statistics = Statistics::new(Config::builder().build(), &info);
+/// let mut span = FinishedSpan::default();
+/// span.set_metric("_dd.top_level", 1.0);
+/// statistics.count(&span);
+/// assert!(statistics.take().is_some());
+/// assert!(statistics.take().is_none());
+/// ```
+#[derive(Debug)]
+pub struct Statistics {
+    config: Config,
+    state: State,
+    now: u64,
+}
+
+impl Statistics {
+    /// Statistics for an agent that says this. An agent that wants none gets none.
+    pub fn new(config: Config, info: &AgentInfo) -> Self {
+        let now = u64::try_from(crate::trace::clock::wall()).unwrap_or(0);
+        let mut state = State::default();
+        state.follow(&config, Some(info), now);
+        Self { config, state, now }
+    }
+
+    /// Counts a span, if it is one that counts.
+    pub fn count(&mut self, span: &FinishedSpan<'_>) {
+        self.state.add(span, self.now);
+    }
+
+    /// The body of a request with all that was counted since the last one.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        let mut payloads = self.state.take(&self.config, "", self.now, true);
+        Some(payloads.pop()?.body)
+    }
+}
+
 fn rules(config: &Config, info: &AgentInfo) -> Rules {
     let mut additional = config.stats_additional_tags.clone();
     additional.sort_unstable();

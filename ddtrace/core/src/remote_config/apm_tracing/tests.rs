@@ -470,3 +470,87 @@ fn a_switch_hears_what_is_set_and_when_it_no_longer_is() {
     assert_eq!(LATE.load(Ordering::Relaxed), 1);
     on_switch("kettle_enabled", Capabilities::NONE, |_| {});
 }
+
+/// Settings come and go as fast as they can while other threads make traces. Nothing gets lost, and what a trace says about
+/// its decision was true of one set of rules: the one by which it was decided when it was passed on, if it was.
+#[test]
+fn settings_that_come_and_go_under_load_lose_nothing_and_leave_decisions_whole() {
+    const THREADS: usize = 2;
+    const TRACES: usize = 1500;
+    /// A thread is at most so many traces ahead of the next change.
+    const STEP: usize = 20;
+
+    let recorder = Recorder::new();
+    let mut remote = Remote {
+        tracer: Arc::clone(recorder.tracer()),
+        state: ApmTracing::new(recorder.tracer().config()),
+        version: 0,
+    };
+    let (cycles, running) = (AtomicUsize::new(0), AtomicUsize::new(THREADS));
+    let passed_on: Mutex<BTreeMap<String, String>> = Mutex::default();
+    let mut chunks = Vec::new();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            let handle = recorder.handle();
+            let (cycles, running) = (&cycles, &running);
+            let passed_on = &passed_on;
+            scope.spawn(move || {
+                let _active = handle.activate();
+                for number in 0..TRACES {
+                    while cycles.load(Ordering::SeqCst) < number / STEP {
+                        std::thread::yield_now();
+                    }
+                    let _root = enter(&WORK);
+                    drop(enter(&WORK));
+                    if number % 2 == 0 {
+                        let mut headers = http::HeaderMap::new();
+                        inject(&mut headers);
+                        let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+                        let id = text("x-datadog-trace-id");
+                        let priority = text("x-datadog-sampling-priority");
+                        passed_on.lock().unwrap().insert(id, priority);
+                    }
+                    drop(enter(&WORK));
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        let rule = |rate: f64, provenance: &str| json!({"tracing_sampling_rules": [{"service": "*", "sample_rate": rate, "provenance": provenance}]});
+        while running.load(Ordering::SeqCst) > 0 {
+            remote.set(json!({"tracing_sampling_rate": 0.5, "tracing_tags": ["from:rate"]}));
+            remote.set(rule(0.25, "customer"));
+            remote.set(rule(0.0, "dynamic"));
+            remote.change(&[], &["one"]);
+            cycles.fetch_add(1, Ordering::SeqCst);
+            chunks.extend(recorder.take_chunks());
+        }
+    });
+    chunks.extend(recorder.take_chunks());
+    assert_eq!(chunks.len(), THREADS * TRACES);
+    let spans: usize = chunks.iter().map(Vec::len).sum();
+    assert_eq!(spans, THREADS * TRACES * 3);
+    let passed_on = passed_on.into_inner().unwrap();
+    let mut compared = 0;
+    for chunk in &chunks {
+        let root = &chunk[0];
+        let priority = root.metric("_sampling_priority_v1").unwrap();
+        let decision = (
+            root.meta("_dd.p.dm").unwrap_or("none"),
+            root.metric("_dd.rule_psr"),
+        );
+        match decision {
+            ("-3", Some(0.5)) | ("-11", Some(0.25)) => assert!([2.0, -1.0].contains(&priority)),
+            ("-12", Some(0.0)) => assert_eq!(priority, -1.0),
+            ("-0", None) => assert_eq!(priority, 1.0),
+            // The limiter takes back what a rule kept, and then nobody is said to have decided.
+            ("none", Some(_)) => assert_eq!(priority, -1.0),
+            other => panic!("no set of rules decides so: {other:?}, {priority}"),
+        }
+        if let Some(priority_before) = passed_on.get(&root.trace_id.low().to_string()) {
+            assert_eq!(*priority_before, priority.to_string());
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, passed_on.len());
+    assert_eq!(recorder.tracer().config().sampling_rules, "[]");
+}

@@ -208,7 +208,7 @@ impl Local {
         if let Some(segment) = self.segment() {
             segment.set_root_id(id);
         }
-        if !self.ambient.is_empty() {
+        if !self.ambient.holds_nothing() {
             self.give_ambient_to_top();
         }
         id

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Local, Port, with};
+use crate::propagation::Baggage;
 use crate::trace::clock;
 use crate::trace::open::flags;
 use crate::trace::tracer::{self, TracerCore};
@@ -146,7 +147,7 @@ impl Local {
         self.buffer = None;
         self.shelf = Vec::new();
         self.spare = None;
-        self.ambient.clear();
+        self.ambient = Baggage::new();
     }
 
     /// In a forked child: nothing of the parent's is touched, its locks may be held by threads that do not exist here.

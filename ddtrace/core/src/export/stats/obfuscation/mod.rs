@@ -32,28 +32,29 @@ pub(super) struct Obfuscator {
 
 impl Obfuscator {
     /// The resource that a span is counted under.
-    pub(super) fn resource<'a>(&mut self, span: &FinishedSpan<'a>) -> Cow<'a, str> {
+    pub(super) fn resource<'a>(&'a mut self, span: &FinishedSpan<'a>) -> Cow<'a, str> {
         match span.span_type {
-            "sql" | "cassandra" if !span.resource.is_empty() => {
-                self.statement(span.resource).into()
-            }
+            "sql" | "cassandra" if !span.resource.is_empty() => self.statement(span.resource),
             "redis" | "valkey" => redis::commands(span.resource).into(),
             _ => span.resource.into(),
         }
     }
 
-    fn statement(&mut self, statement: &str) -> String {
-        if let Some(known) = self.statements.get(statement) {
-            return known.to_string();
+    fn statement(&mut self, statement: &str) -> Cow<'_, str> {
+        if statement.len() > LONGEST {
+            return sql::obfuscate(statement).into();
         }
-        let obfuscated = sql::obfuscate(statement);
-        if statement.len() <= LONGEST {
+        if !self.statements.contains_key(statement) {
             if self.statements.len() >= REMEMBERED {
                 self.statements.clear();
             }
-            self.statements
-                .insert(statement.into(), obfuscated.as_str().into());
+            let obfuscated = sql::obfuscate(statement).into_boxed_str();
+            self.statements.insert(statement.into(), obfuscated);
         }
-        obfuscated
+        self.statements
+            .get(statement)
+            .map(|known| &**known)
+            .unwrap_or_default()
+            .into()
     }
 }

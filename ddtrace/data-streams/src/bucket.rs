@@ -1,0 +1,246 @@
+//! Ten seconds of checkpoints and offsets, added up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ddtrace_core::sketch::Sketch;
+
+use crate::pathway::Point;
+use crate::tags::EdgeTags;
+use crate::time::Nanoseconds;
+use crate::transaction::{self, Transaction};
+
+/// Groups that one bucket holds; points of further ones are dropped and counted.
+const MAX_GROUPS: usize = 10_000;
+
+/// Offsets that one bucket holds, likewise.
+const MAX_OFFSETS: usize = 10_000;
+
+/// How far somebody is in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Position {
+    pub(crate) kind: PositionKind,
+    /// Of the consumers; empty for a producer.
+    pub(crate) group: Box<str>,
+    pub(crate) topic: Box<str>,
+    pub(crate) partition: i32,
+    /// Empty if it is not known.
+    pub(crate) cluster: Box<str>,
+}
+
+/// In the order in which payloads list them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum PositionKind {
+    Commit,
+    Produce,
+    HighWatermark,
+}
+
+/// What user threads hand over.
+#[derive(Debug)]
+pub(crate) enum Observation {
+    Point(Point),
+    Offset(Position, i64, Nanoseconds),
+    Transaction(Transaction),
+}
+
+/// Latencies and sizes of one pathway at one node.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) pathway_latency: Sketch,
+    pub(crate) edge_latency: Sketch,
+    pub(crate) payload_size: Sketch,
+}
+
+/// A pathway at a node: the hash says all, the tags are told to the backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct GroupKey {
+    pub(crate) tags: Arc<EdgeTags>,
+    pub(crate) hash: u64,
+    pub(crate) parent: u64,
+}
+
+/// What happened in one stretch of time.
+#[derive(Debug, Default)]
+pub(crate) struct Bucket {
+    groups: HashMap<GroupKey, Group>,
+    /// The order in which groups came: payloads keep it.
+    order: Vec<GroupKey>,
+    offsets: BTreeMap<Position, i64>,
+    pub(crate) transactions: transaction::Records,
+}
+
+impl Bucket {
+    pub(crate) fn groups(&self) -> impl ExactSizeIterator<Item = (&GroupKey, &Group)> {
+        self.order.iter().map(|key| (key, &self.groups[key]))
+    }
+
+    pub(crate) fn offsets(&self) -> impl ExactSizeIterator<Item = (&Position, i64)> {
+        self.offsets
+            .iter()
+            .map(|(position, offset)| (position, *offset))
+    }
+
+    /// False if there is no room.
+    fn add_point(&mut self, point: Point) -> bool {
+        let key = GroupKey {
+            tags: point.tags,
+            hash: point.hash,
+            parent: point.parent,
+        };
+        if !self.groups.contains_key(&key) {
+            if self.groups.len() >= MAX_GROUPS {
+                return false;
+            }
+            self.order.push(key.clone());
+        }
+        let group = self.groups.entry(key).or_default();
+        group.pathway_latency.add(point.pathway_latency);
+        group.edge_latency.add(point.edge_latency);
+        group.payload_size.add(point.payload_size as f64);
+        true
+    }
+
+    fn add_offset(&mut self, position: Position, offset: i64) -> bool {
+        if self.offsets.len() >= MAX_OFFSETS && !self.offsets.contains_key(&position) {
+            return false;
+        }
+        let highest = self.offsets.entry(position).or_insert(offset);
+        *highest = offset.max(*highest);
+        true
+    }
+}
+
+/// Buckets by the time at which they begin.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    /// Nanoseconds.
+    pub(crate) width: i64,
+    buckets: BTreeMap<i64, Bucket>,
+    /// Names of checkpoints that transactions pass, for the life of the process.
+    pub(crate) names: transaction::Names,
+    /// Observations that found no room.
+    pub(crate) dropped: u64,
+}
+
+impl Buckets {
+    /// Buckets of this width in nanoseconds.
+    pub(crate) fn new(width: i64) -> Self {
+        Self {
+            width: width.max(1),
+            buckets: BTreeMap::new(),
+            names: transaction::Names::default(),
+            dropped: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, observation: Observation) {
+        let at = match &observation {
+            Observation::Point(point) => point.at,
+            Observation::Offset(_, _, at) => *at,
+            Observation::Transaction(transaction) => transaction.at,
+        };
+        let start = at.get() - at.get() % self.width;
+        let bucket = self.buckets.entry(start).or_default();
+        let has_room = match observation {
+            Observation::Point(point) => bucket.add_point(point),
+            Observation::Offset(position, offset, _) => bucket.add_offset(position, offset),
+            Observation::Transaction(transaction) => {
+                bucket.transactions.add(&transaction, &mut self.names)
+            }
+        };
+        self.dropped += u64::from(!has_room);
+    }
+
+    /// Everything, the bucket that is under way included.
+    pub(crate) fn take(&mut self) -> BTreeMap<i64, Bucket> {
+        std::mem::take(&mut self.buckets)
+    }
+
+    /// Whether there is so much about transactions that it had better be sent soon.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.buckets
+            .values()
+            .any(|bucket| bucket.transactions.is_heavy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Node;
+    use crate::tags::{Cache, Tag};
+
+    const WIDTH: i64 = 10_000_000_000;
+
+    fn point(topic: usize, seconds: i64) -> Point {
+        let node = Node::new("s", None, None, "");
+        let topic = topic.to_string();
+        let edge = Cache::default().edge(&[Tag::pair("topic", &topic)], node);
+        Point {
+            hash: Cache::default().hash(&edge, node, 0),
+            tags: edge.tags,
+            parent: 0,
+            at: Nanoseconds::new(seconds * 1_000_000_000),
+            edge_latency: 0.5,
+            pathway_latency: 1.0,
+            payload_size: 10,
+        }
+    }
+
+    fn position(kind: PositionKind, partition: i32) -> Position {
+        Position {
+            kind,
+            group: "".into(),
+            topic: "orders".into(),
+            partition,
+            cluster: "".into(),
+        }
+    }
+
+    #[test]
+    fn points_are_in_the_bucket_of_their_time_and_one_group_per_pathway() {
+        let mut buckets = Buckets::new(WIDTH);
+        for (topic, seconds) in [(1, 9), (1, 10), (2, 11), (1, 19)] {
+            buckets.add(Observation::Point(point(topic, seconds)));
+        }
+        let taken = buckets.take();
+        let shape: Vec<_> = taken
+            .iter()
+            .map(|(start, bucket)| (start / 1_000_000_000, bucket.groups().len()))
+            .collect();
+        assert_eq!(shape, [(0, 1), (10, 2)]);
+        assert!(buckets.take().is_empty());
+    }
+
+    #[test]
+    fn the_highest_offset_counts() {
+        let mut buckets = Buckets::new(WIDTH);
+        let at = Nanoseconds::new(1);
+        for (partition, offset) in [(1, 34), (1, 30), (2, 0)] {
+            let position = position(PositionKind::Produce, partition);
+            buckets.add(Observation::Offset(position, offset, at));
+        }
+        let taken = buckets.take();
+        let offsets: Vec<_> = taken[&0]
+            .offsets()
+            .map(|(position, offset)| (position.partition, offset))
+            .collect();
+        assert_eq!(offsets, [(1, 34), (2, 0)]);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let mut buckets = Buckets::new(WIDTH);
+        for topic in 0..MAX_GROUPS + 3 {
+            buckets.add(Observation::Point(point(topic, 1)));
+        }
+        buckets.add(Observation::Point(point(0, 1)));
+        assert_eq!(buckets.dropped, 3);
+        for partition in 0..MAX_OFFSETS as i32 + 2 {
+            let position = position(PositionKind::Commit, partition);
+            buckets.add(Observation::Offset(position, 1, Nanoseconds::new(1)));
+        }
+        assert_eq!(buckets.dropped, 5);
+    }
+}

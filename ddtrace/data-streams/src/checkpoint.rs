@@ -1,0 +1,197 @@
+//! Checkpoints by hand: [`consume`] and [`produce`].
+
+use std::time::SystemTime;
+
+use ddtrace_core::propagation::{Carrier, CarrierMut};
+use ddtrace_core::trace::current_span;
+
+use crate::bucket::Observation;
+use crate::current;
+use crate::pathway::{Passage, Pathway};
+use crate::switch;
+use crate::tags::{Tag, Tags};
+use crate::time::Nanoseconds;
+
+/// A message has arrived: from what kind of system (`kafka`, `sqs`, `nats`, …), and out of what topic, queue or stream.
+///
+/// Finish it with [`from`](Consume::from), which reads the message's headers. With the product off it is one relaxed load.
+///
+/// ```
+/// # let headers = http::HeaderMap::new();
+/// use ddtrace_data_streams as dsm;
+///
+/// let pathway = dsm::consume("kafka", "orders").group("billing").payload_size(512).from(&headers);
+/// # assert!(pathway.is_none(), "it is off unless DD_DATA_STREAMS_ENABLED says otherwise");
+/// ```
+pub fn consume<'a>(kind: &'a str, source: &'a str) -> Consume<'a> {
+    Consume(Checkpoint::new(kind, source))
+}
+
+/// A message is about to be sent: to what kind of system, and into what topic, queue or stream.
+///
+/// Finish it with [`into`](Produce::into), which writes the pathway into the message's headers. With the product off it is one
+/// relaxed load.
+///
+/// ```
+/// # let mut headers = http::HeaderMap::new();
+/// use ddtrace_data_streams as dsm;
+///
+/// dsm::produce("kafka", "invoices").payload_size(512).into(&mut headers);
+/// # assert!(headers.is_empty());
+/// ```
+pub fn produce<'a>(kind: &'a str, target: &'a str) -> Produce<'a> {
+    Produce(Checkpoint::new(kind, target))
+}
+
+#[derive(Debug)]
+struct Checkpoint<'a> {
+    kind: &'a str,
+    topic: &'a str,
+    more: Tags<'a>,
+    is_manual: bool,
+    passage: Passage,
+}
+
+impl<'a> Checkpoint<'a> {
+    fn new(kind: &'a str, topic: &'a str) -> Self {
+        Self {
+            kind,
+            topic,
+            more: Tags::new(),
+            is_manual: true,
+            passage: Passage::default(),
+        }
+    }
+
+    /// In the order of the reference, which does not matter: they are sorted before they are hashed.
+    fn tags(&self, direction: &'static str) -> Tags<'a> {
+        let mut tags = Tags::new();
+        tags.push(Tag::pair("type", self.kind));
+        tags.push(Tag::pair("topic", self.topic));
+        tags.push(Tag::whole(direction));
+        if self.is_manual {
+            tags.push(Tag::whole("manual_checkpoint:true"));
+        }
+        tags.extend_from_slice(&self.more);
+        tags
+    }
+}
+
+/// The methods that both kinds of checkpoint have.
+macro_rules! options {
+    () => {
+        /// Adds a tag as it stands, usually `key:value`. It becomes a part of the pathway's identity: no ids.
+        pub fn tag(mut self, tag: &'a str) -> Self {
+            self.0.more.push(Tag::whole(tag));
+            self
+        }
+
+        /// Adds tags as they stand.
+        pub fn tags(mut self, tags: impl IntoIterator<Item = &'a str>) -> Self {
+            self.0.more.extend(tags.into_iter().map(Tag::whole));
+            self
+        }
+
+        /// Bytes of the message: value, key and headers. 0 unless said.
+        pub fn payload_size(mut self, bytes: u64) -> Self {
+            self.0.passage.payload_size = bytes;
+            self
+        }
+
+        /// Whether the checkpoint is tagged `manual_checkpoint:true`; it is unless this says otherwise. For those that stand in an
+        /// integration.
+        pub fn manual(mut self, is_manual: bool) -> Self {
+            self.0.is_manual = is_manual;
+            self
+        }
+    };
+}
+
+/// A checkpoint at which something is consumed; made by [`consume`].
+#[must_use = "the checkpoint is passed by `from`"]
+#[derive(Debug)]
+pub struct Consume<'a>(Checkpoint<'a>);
+
+/// A checkpoint at which something is produced; made by [`produce`].
+#[must_use = "the checkpoint is passed by `into`"]
+#[derive(Debug)]
+pub struct Produce<'a>(Checkpoint<'a>);
+
+impl<'a> Consume<'a> {
+    options!();
+
+    /// The group that the consumer belongs to.
+    pub fn group(mut self, group: &'a str) -> Self {
+        self.0.more.push(Tag::pair("group", group));
+        self
+    }
+
+    /// When the message entered the stream, where its headers cannot say: latencies are counted from then.
+    pub fn arrived_at(mut self, time: SystemTime) -> Self {
+        let time = Some(time.into());
+        self.0.passage.edge_start = time;
+        self.0.passage.pathway_start = time;
+        self
+    }
+
+    /// Passes the checkpoint, on the pathway that the message's headers say, or on one that begins here.
+    ///
+    /// That pathway is in force from here on, for the active span and what begins under it, or for the thread if no span is
+    /// active: what is [produced](produce) there goes on from this checkpoint. Nothing if the product is off.
+    pub fn from(self, carrier: &dyn Carrier) -> Option<Pathway> {
+        switch::running()?;
+        self.on(Pathway::extract(carrier))
+    }
+
+    /// The same for a message without headers: its pathway begins here.
+    pub fn without_headers(self) -> Option<Pathway> {
+        switch::running()?;
+        self.on(Pathway::begin(Nanoseconds::now()))
+    }
+
+    /// The same on a pathway that the caller has.
+    pub fn on(self, mut pathway: Pathway) -> Option<Pathway> {
+        let guard = switch::running()?;
+        let running = guard.as_ref()?;
+        let tags = self.0.tags("direction:in");
+        let now = Nanoseconds::now();
+        let point = current::pass_on(&mut pathway, running.node, &tags, self.0.passage, now);
+        current::set(pathway);
+        tag_span(point.hash);
+        running.observe(Observation::Point(point));
+        Some(pathway)
+    }
+}
+
+impl<'a> Produce<'a> {
+    options!();
+
+    /// Passes the checkpoint on the pathway in force, and writes the pathway after it into the message's headers.
+    ///
+    /// Nothing if the product is off.
+    pub fn into(self, carrier: &mut dyn CarrierMut) -> Option<Pathway> {
+        let pathway = self.without_headers()?;
+        pathway.inject(carrier);
+        Some(pathway)
+    }
+
+    /// Passes the checkpoint without writing headers; the caller has other ways for [`Pathway::to_header`].
+    pub fn without_headers(self) -> Option<Pathway> {
+        let guard = switch::running()?;
+        let running = guard.as_ref()?;
+        let tags = self.0.tags("direction:out");
+        let now = Nanoseconds::now();
+        let mut passage = self.0.passage;
+        // The header that is about to be added counts.
+        passage.payload_size += current::header_size(now);
+        let (pathway, point) = current::pass(running.node, &tags, passage, now);
+        tag_span(point.hash);
+        running.observe(Observation::Point(point));
+        Some(pathway)
+    }
+}
+
+/// Says on the active span which pathway it belongs to.
+fn tag_span(hash: u64) {
+    current_span().set_tag("pathway.hash", hash.to_string());
+}

@@ -1,0 +1,259 @@
+//! The context of a pathway in a header: `dd-pathway-ctx-base64`.
+//!
+//! Eight bytes of hash, little endian, then the start of the pathway and that of the edge in milliseconds, each as a zig-zag
+//! varint of at most nine bytes; all of it in base64. An older form carried the bytes themselves under `dd-pathway-ctx`.
+//! Source: dd-trace-py, `ddtrace/internal/datastreams/encoding.py`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ddtrace_core::propagation::{Carrier, CarrierMut};
+
+use crate::time::Nanoseconds;
+
+/// The header in use.
+pub(crate) const HEADER: &str = "dd-pathway-ctx-base64";
+/// The header of an older form.
+const OLD_HEADER: &str = "dd-pathway-ctx";
+
+/// Longer headers are not read: a context takes 28 characters.
+const MAX_HEADER: usize = 1024;
+
+/// What travels of a pathway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Travelling {
+    /// Never 0: a pathway without a checkpoint does not travel.
+    pub(crate) hash: u64,
+    pub(crate) pathway_start: Nanoseconds,
+    pub(crate) edge_start: Nanoseconds,
+}
+
+/// Room for a context: eight bytes of hash and twice nine of time.
+const MAX_BYTES: usize = 26;
+
+impl Travelling {
+    /// The context as bytes.
+    pub(crate) fn encode(&self) -> Encoded {
+        let mut encoded = Encoded {
+            bytes: [0; MAX_BYTES],
+            length: 0,
+        };
+        encoded.put(&self.hash.to_le_bytes());
+        encoded.put_varint(zigzag(self.pathway_start.milliseconds()));
+        encoded.put_varint(zigzag(self.edge_start.milliseconds()));
+        encoded
+    }
+
+    /// Reads bytes; whatever follows the context is ignored. Nothing if they are none, or if the hash is 0.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (hash, mut rest) = bytes.split_first_chunk::<8>()?;
+        let hash = u64::from_le_bytes(*hash);
+        let pathway_start = Nanoseconds::of_milliseconds(unzigzag(take_varint(&mut rest)?));
+        let edge_start = Nanoseconds::of_milliseconds(unzigzag(take_varint(&mut rest)?));
+        (hash != 0).then_some(Self {
+            hash,
+            pathway_start,
+            edge_start,
+        })
+    }
+
+    /// Reads the headers of a message. Nothing if there is no context in them, or none that makes sense.
+    pub(crate) fn extract(carrier: &dyn Carrier) -> Option<Self> {
+        if let Some(text) = value(carrier, HEADER) {
+            return Self::decode(&BASE64.decode(text).ok()?);
+        }
+        // Today's times have bytes that no text has, so what reads as base64 is.
+        let bytes = value(carrier, OLD_HEADER)?;
+        match BASE64.decode(bytes) {
+            Ok(decoded) => Self::decode(&decoded),
+            Err(_) => Self::decode(bytes),
+        }
+    }
+
+    /// Writes it into the headers of a message.
+    pub(crate) fn inject(&self, carrier: &mut dyn CarrierMut) {
+        carrier.set(HEADER, self.to_text().as_bytes());
+    }
+
+    /// The text of the header.
+    pub(crate) fn to_text(self) -> String {
+        BASE64.encode(self.encode().as_slice())
+    }
+}
+
+fn value<'a>(carrier: &'a dyn Carrier, name: &str) -> Option<&'a [u8]> {
+    carrier
+        .get(name)
+        .filter(|value| !value.is_empty() && value.len() <= MAX_HEADER)
+}
+
+/// Bytes of a context.
+pub(crate) struct Encoded {
+    bytes: [u8; MAX_BYTES],
+    length: usize,
+}
+
+impl Encoded {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    /// Seven bits a byte, the lowest first; the ninth byte holds eight.
+    fn put_varint(&mut self, mut value: u64) {
+        for _ in 0..8 {
+            if value < 0x80 {
+                break;
+            }
+            self.put(&[value as u8 | 0x80]);
+            value >>= 7;
+        }
+        self.put(&[value as u8]);
+    }
+}
+
+const fn zigzag(value: i64) -> u64 {
+    ((value >> 63) ^ (value << 1)) as u64
+}
+
+const fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for at in 0..9 {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let byte = u64::from(*byte);
+        if at == 8 || byte < 0x80 {
+            return Some(value | byte << (7 * at));
+        }
+        value |= (byte & 0x7f) << (7 * at);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Vectors of §15.2.
+    #[test]
+    fn numbers_are_written_as_by_the_reference() {
+        for (value, expected) in [
+            (0, "00"),
+            (1, "02"),
+            (-1, "01"),
+            (63, "7e"),
+            (64, "8001"),
+            (8191, "fe7f"),
+            (8192, "808001"),
+            (1_679_672_748, "d896eec10c"),
+            (1_700_000_000_000, "80a0abfef962"),
+            (1_642_544_540_000, "c0a5c5f4cd5f"),
+        ] {
+            let mut encoded = Encoded {
+                bytes: [0; MAX_BYTES],
+                length: 0,
+            };
+            encoded.put_varint(zigzag(value));
+            assert_eq!(hex(encoded.as_slice()), expected, "{value}");
+            let mut bytes = encoded.as_slice();
+            assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
+            assert!(bytes.is_empty());
+        }
+    }
+
+    /// The pair of §15.3.
+    #[test]
+    fn a_context_is_read_from_every_form_of_it() {
+        const TEXT: &str = "10nVzXmeKoDApcX0zV/ApcX0zV8=";
+        let time = Nanoseconds::of_milliseconds(1_642_544_540_000);
+        let expected = Travelling {
+            hash: 9_235_368_231_858_162_135,
+            pathway_start: time,
+            edge_start: time,
+        };
+        assert_eq!(expected.to_text(), TEXT);
+        let raw = BASE64.decode(TEXT).unwrap();
+        assert_eq!(hex(&raw), "d749d5cd799e2a80c0a5c5f4cd5fc0a5c5f4cd5f");
+        for (header, value) in [
+            (HEADER, TEXT.as_bytes()),
+            (OLD_HEADER, TEXT.as_bytes()),
+            (OLD_HEADER, &raw),
+        ] {
+            let carrier = Bytes(header, value);
+            assert_eq!(Travelling::extract(&carrier), Some(expected), "{header}");
+        }
+        let mut longer = raw.clone();
+        longer.extend([1, 2, 3]);
+        assert_eq!(Travelling::decode(&longer), Some(expected));
+    }
+
+    struct Bytes<'a>(&'a str, &'a [u8]);
+
+    impl Carrier for Bytes<'_> {
+        fn get(&self, name: &str) -> Option<&[u8]> {
+            (name == self.0).then_some(self.1)
+        }
+
+        fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+            visit(self.0);
+        }
+    }
+
+    /// Bad input of §15.3 and §16.
+    #[test]
+    fn what_is_no_context_is_none() {
+        let long = "A".repeat(1 << 20);
+        let no_end = BASE64.encode([[1; 8].as_slice(), &[0xff; 8]].concat());
+        for text in ["", "!!!", "aW52YWxpZA==", "AQIDBAUGBwg=", &long, &no_end] {
+            let carrier = HashMap::from([(HEADER.to_owned(), text.to_owned())]);
+            assert_eq!(Travelling::extract(&carrier), None, "{:.40}", text);
+        }
+        assert_eq!(Travelling::decode(&[0; 10]), None, "no hash");
+        // Nine bytes of eight ones are a number that is no time of ours, but a number.
+        assert!(Travelling::decode(&[[1; 8].as_slice(), &[0xff; 9]].concat()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(hash in 1u64.., start in 0..1i64 << 42, edge in 0..1i64 << 42) {
+            let context = Travelling {
+                hash,
+                pathway_start: Nanoseconds::of_milliseconds(start),
+                edge_start: Nanoseconds::of_milliseconds(edge),
+            };
+            prop_assert_eq!(Travelling::decode(context.encode().as_slice()), Some(context));
+            prop_assert_eq!(Travelling::decode(&BASE64.decode(context.to_text()).unwrap()), Some(context));
+        }
+
+        #[test]
+        fn any_number_is_read_back(value: i64) {
+            let mut encoded = Encoded { bytes: [0; MAX_BYTES], length: 0 };
+            encoded.put_varint(zigzag(value));
+            prop_assert!(encoded.length <= 9);
+            let mut bytes = encoded.as_slice();
+            prop_assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Travelling::decode(&bytes);
+            let _ = Travelling::extract(&Bytes(HEADER, &bytes));
+            let _ = Travelling::extract(&Bytes(OLD_HEADER, &bytes));
+        }
+    }
+}
