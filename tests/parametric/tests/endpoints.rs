@@ -7,6 +7,7 @@ use ddtrace_tests::http;
 use ddtrace_tests::payload::Span;
 use ddtrace_tests::process::Process;
 use ddtrace_tests::test_agent::TestAgent;
+use ddtrace_tests::wait;
 use ddtrace_tests::weather::{Agent, Weather};
 use serde_json::{Value, json};
 
@@ -67,11 +68,20 @@ impl App {
         started
     }
 
+    /// The same for what may take longer than the app waits: asks again as long as it is late.
+    #[track_caller]
+    fn await_answer(&self, method: &str, path: &str) -> Value {
+        wait::until(path, || {
+            let response = http::request(self.address, method, path, &[], b"{}").ok()?;
+            (response.status == 200).then(|| response.json())
+        })
+    }
+
     /// Everything that was delivered when the flush answered.
     #[track_caller]
     fn flush(&self) -> Vec<Vec<Span>> {
-        self.post("/trace/span/flush", json!({}));
-        self.post("/trace/stats/flush", json!({}));
+        self.await_answer("POST", "/trace/span/flush");
+        self.await_answer("POST", "/trace/stats/flush");
         self.agent.chunks()
     }
 }
@@ -299,9 +309,11 @@ fn what_the_agent_says_can_be_waited_for() {
         return;
     };
     let app = App::start(&[("DD_TRACE_AGENT_URL", &agent.url())]);
-    let ready = app.call("GET", "/trace/agent/ensure_agent_info", Value::Null);
-    assert_eq!(ready, json!({ "ready": true }));
-    let applied = app.post("/trace/remote-config/apply", json!({}));
+    wait::until("the agent is known", || {
+        let answer = app.call("GET", "/trace/agent/ensure_agent_info", Value::Null);
+        (answer == json!({ "ready": true })).then_some(())
+    });
+    let applied = app.await_answer("POST", "/trace/remote-config/apply");
     assert_eq!(applied, json!({ "applied_configs": [] }));
 }
 

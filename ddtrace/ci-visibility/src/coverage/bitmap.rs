@@ -35,7 +35,7 @@ impl Bitmap {
         Bitmap(vec![0x80])
     }
 
-    /// Reads the wire form; what is beyond [`MAX_LINE`] is left out.
+    /// Reads the wire form; what is beyond line 1,048,576 is left out.
     pub fn from_bytes(mut bytes: Vec<u8>) -> Bitmap {
         bytes.truncate(MAX_LINE as usize / 8 + 1);
         while bytes.last() == Some(&0) {

@@ -17,7 +17,7 @@ const VERSION_MASK: u64 = 0x00ff_ffff_ffff_ffff;
 /// The counters of a function.
 pub type Counts = Vec<u64>;
 
-/// What a process counted: by name hash and structural hash of the function.
+/// What a process counted: by name hash and structural hash of the functions that it ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     pub(super) functions: HashMap<(u64, u64), Counts>,
@@ -75,7 +75,7 @@ impl Profile {
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.functions.values().flatten().all(|count| *count == 0)
+        self.functions.is_empty()
     }
 
     fn add(&mut self, key: (u64, u64), counts: &[u64]) {
@@ -137,6 +137,10 @@ impl Profile {
             let end = count.checked_mul(8).and_then(|size| at.checked_add(size));
             let bytes = end.and_then(|end| counters.get(at..end));
             let bytes = bytes.ok_or(CoverageError::Expected("counters inside of the profile"))?;
+            // A test runs few of the functions that there are.
+            if bytes.iter().all(|byte| *byte == 0) {
+                continue;
+            }
             let mut reader = Reader::new(bytes);
             let counts = (0..count).map(|_| reader.u64());
             let counts: Counts = counts.collect::<Result<_, _>>()?;

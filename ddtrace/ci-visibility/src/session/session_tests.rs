@@ -577,3 +577,82 @@ fn coverage_of_suites_is_that_of_all_their_tests() {
         assert!(!body.windows(7).any(|window| window == b"span_id"));
     });
 }
+
+#[test]
+fn tests_that_the_change_touches_are_repeated() {
+    run(async {
+        let repository = repository(2);
+        let at = repository.path();
+        std::fs::create_dir(at.join("src")).expect("created");
+        let lines: String = (1..=40).map(|line| format!("line {line}\n")).collect();
+        std::fs::write(at.join("src/cart.rs"), &lines).expect("written");
+        crate::git::git_tests::commit(at, "with sources");
+        git(at, &["checkout", "-q", "-b", "topic"]);
+        let changed = lines.replace("line 15\n", "line 15 changed\n");
+        std::fs::write(at.join("src/cart.rs"), changed).expect("written");
+        crate::git::git_tests::commit(at, "a change");
+        let mock = everything(at).await;
+        mock.on(
+            SETTINGS,
+            [settings(json!({
+                "known_tests_enabled": true, "impacted_tests_enabled": true,
+                "early_flake_detection": {"enabled": true},
+            }))],
+        );
+        let session = start(environment(&mock), at).await.expect("a session");
+        let mut elsewhere = candidate("skipped");
+        elsewhere.source = Some(crate::model::Source {
+            file: "src/cart.rs".into(),
+            start: 21,
+            end: 40,
+        });
+        let decisions = session.plan(&[candidate("adds"), elsewhere]).await;
+        assert_eq!(
+            [decisions[0].is_modified, decisions[1].is_modified],
+            [true, false]
+        );
+        assert!(matches!(
+            decisions[0].retries,
+            crate::selection::RetryPlan::EarlyFlakeDetection(_)
+        ));
+        assert_eq!(decisions[1].retries, crate::selection::RetryPlan::None);
+        session.finish(&Finish::default(), AMPLE).await;
+    });
+}
+
+#[test]
+fn answers_that_lie_switch_off_what_they_are_for_and_no_test() {
+    run(async {
+        let repository = repository(1);
+        for lie in [
+            json!([]),
+            json!({"data": 7}),
+            json!({"data": {"attributes": {"tests": 3, "modules": [[]], "itr_enabled": "yes"}}}),
+            json!({"data": [{"type": 1}], "meta": {"correlation_id": {}}}),
+        ] {
+            let mock = everything(repository.path()).await;
+            for path in [KNOWN, MANAGEMENT, SKIPPABLE, COMMITS] {
+                mock.on(path, [Reply::json(&lie)]);
+            }
+            let session = start(environment(&mock), repository.path())
+                .await
+                .expect("a session");
+            let names = ["adds", "skipped", "quarantined", "disabled", "fresh"];
+            let decisions = session.plan(&names.map(candidate)).await;
+            for decision in decisions {
+                let expected = Decision {
+                    retries: decision.retries,
+                    ..Decision::default()
+                };
+                assert_eq!(decision, expected, "{lie}");
+            }
+            session.finish(&Finish::default(), AMPLE).await;
+            mock.on(SETTINGS, [Reply::json(&lie)]);
+            let session = start(environment(&mock), repository.path())
+                .await
+                .expect("a session");
+            assert_eq!(session.settings(), &Settings::default(), "{lie}");
+            session.finish(&Finish::default(), AMPLE).await;
+        }
+    });
+}

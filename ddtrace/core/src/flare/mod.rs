@@ -264,3 +264,34 @@ async fn send(context: &TaskContext, copy: &Copy, request: &Request) {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_kept_when_its_level_goes_and_taken_away_in_the_end() {
+        let mut copy = Copy::default();
+        copy.set(Some(Level::Debug));
+        let folder = copy.folder.clone().expect("a folder is made");
+        let log = copy.log().expect("a file is in it");
+        diagnostics::debug(format_args!("seen in the copy"));
+        copy.set(None);
+        diagnostics::debug(format_args!("not seen any more"));
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert!(text.contains("seen in the copy") && !text.contains("not seen any more"));
+        assert!(copy.stale_at.is_some(), "it does not stay for ever");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        // Another level begins the file's next part, in the same folder.
+        copy.set(Some(Level::Error));
+        assert_eq!(copy.folder.as_ref(), Some(&folder));
+        copy.end();
+        assert!(!folder.exists());
+        assert!(copy.stale_at.is_none() && copy.level.is_none());
+    }
+}

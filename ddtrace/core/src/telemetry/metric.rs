@@ -120,6 +120,7 @@ pub static METRICS: &[Metric] = {
         count(Tracers, "trace_api.responses"),
         count(Tracers, "trace_api.errors"),
         distribution(Tracers, "trace_api.bytes"),
+        count(Tracers, "stats_collapsed_spans"),
         count(Tracers, "context_header_style.injected"),
         count(Tracers, "context_header_style.extracted"),
         count(Tracers, "context_header_style.malformed"),

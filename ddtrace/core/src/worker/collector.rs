@@ -80,7 +80,7 @@ pub(super) async fn run(
     if has_agent {
         first_answer(&agent, &wake).await;
     }
-    let mut next = Instant::now() + TICK;
+    let mut next = Instant::now();
     loop {
         let is_backed_up = collector.is_backed_up();
         let event = next_event(&mut commands, &wake, next, is_backed_up).await;

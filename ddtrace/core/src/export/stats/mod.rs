@@ -26,6 +26,7 @@ use super::agent::{AgentInfo, DroppedUnsampled};
 use super::agent_filters::AgentFilters;
 use super::finished::FinishedSpan;
 use crate::config::{Config, TraceExporter};
+use crate::telemetry::{self, Namespace::Tracers};
 use concentrator::{Concentrator, Rules};
 use payload::Sender;
 
@@ -148,6 +149,8 @@ impl State {
         let buckets = concentrator.take(now, all);
         let collapsed = concentrator.take_collapsed();
         if collapsed > 0 {
+            let kind = [("collapsed_spans", "whole_key")];
+            telemetry::count(Tracers, "stats_collapsed_spans", &kind, collapsed);
             crate::diagnostics::debug(format_args!(
                 "statistics of {collapsed} spans share one group: there were more groups than DD_TRACE_STATS_CARDINALITY_LIMIT"
             ));
