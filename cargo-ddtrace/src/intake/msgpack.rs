@@ -8,6 +8,7 @@
 //! other languages choose freely; it is strict about everything else. Every error carries the offset of the byte
 //! at which the offending value begins.
 
+use ddtrace_core::base64::encode as base64;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -464,24 +465,6 @@ pub fn float_as_json(n: f64) -> Value {
     }
 }
 
-/// Standard base64 with padding.
-pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word =
-            group.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            if digit <= group.len() {
-                text.push(char::from(DIGITS[(word >> (18 - 6 * digit)) as usize & 63]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
 fn kind(marker: Marker) -> &'static str {
     match marker {
         Marker::Null => "nil",
@@ -529,20 +512,6 @@ mod tests {
         body.push(0xc0);
         assert_eq!(Reader::new(&body).json().unwrap_err().what, Fault::TooDeep);
         assert_eq!(Reader::new(&body).skip(), Ok(()));
-    }
-
-    #[test]
-    fn base64_pads() {
-        // RFC 4648, section 10.
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
     }
 
     proptest! {

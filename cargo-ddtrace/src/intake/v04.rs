@@ -4,7 +4,8 @@
 //! may send more than this reader knows.
 
 use super::model::{Chunk, Event, Extra, Link, Payload, Span, Text};
-use super::msgpack::{Fault, Num, Read, Reader, base64, number_as_json};
+use super::msgpack::{Fault, Num, Read, Reader, number_as_json};
+use ddtrace_core::base64::encode as base64;
 use serde_json::{Map, Value};
 
 /// Reads a payload of v0.3 or v0.4.

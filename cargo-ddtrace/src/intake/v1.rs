@@ -4,8 +4,9 @@
 //! gets the next number, whether it stands as a key, a value or a field (`core.md` §6.3).
 
 use super::model::{Chunk, Event, Link, Payload, Span, Text};
-use super::msgpack::{DecodeError, Fault, Num, Read, Reader, base64, number_as_json};
+use super::msgpack::{DecodeError, Fault, Num, Read, Reader, number_as_json};
 use super::v04::extra;
+use ddtrace_core::base64::encode as base64;
 use serde_json::{Map, Value};
 
 /// How deep attribute arrays and key-value lists may be nested.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::File;
 use super::request::Request;
-use crate::intake::msgpack::base64;
+use ddtrace_core::base64::encode as base64;
 
 /// The answer that nothing has changed.
 pub(super) const NOTHING: &str = "{}";

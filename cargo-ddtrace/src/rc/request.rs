@@ -1,5 +1,6 @@
 //! The body of `POST /v0.7/config`: who asks, and what it has.
 
+use ddtrace_core::base64;
 use serde_json::Value;
 
 use crate::store::counts;
@@ -121,7 +122,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 /// Bytes in either form: Base64, or a list of numbers.
 fn bytes(value: &Value) -> Vec<u8> {
     match value {
-        Value::String(text) => base64(text).unwrap_or_default(),
+        Value::String(text) => base64::decode(text).unwrap_or_default(),
         _ => list(value)
             .filter_map(|byte| u8::try_from(byte.as_u64()?).ok())
             .collect(),
@@ -147,30 +148,6 @@ fn bits(bytes: &[u8]) -> Vec<u32> {
     set.collect()
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=').bytes().map(|byte| {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        Some(u32::from(value))
-    });
-    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
-    for digit in digits {
-        bits = bits << 6 | digit?;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -182,7 +159,7 @@ mod tests {
     fn capabilities_come_as_text_or_as_numbers() {
         let expected = [12, 13, 14, 15, 19, 29, 45];
         let bytes = [0x20, 0, 0x20, 0x08, 0xf0, 0];
-        let text = crate::intake::msgpack::base64(&bytes);
+        let text = base64::encode(&bytes);
         for capabilities in [json!(text), json!(bytes)] {
             let body = json!({"client": {"id": "c", "capabilities": capabilities}}).to_string();
             assert_eq!(
@@ -209,11 +186,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn base64_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            prop_assert_eq!(base64(&crate::intake::msgpack::base64(&bytes)), Some(bytes));
-        }
-
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = Request::read(&body);

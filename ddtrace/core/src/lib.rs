@@ -7,6 +7,7 @@
     reason = "buffers and tags wander between lists; a box moves as one word"
 )]
 
+pub mod base64;
 pub mod config;
 pub mod correlation;
 pub mod diagnostics;

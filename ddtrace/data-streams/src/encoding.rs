@@ -4,8 +4,7 @@
 //! varint of at most nine bytes; all of it in base64. An older form carried the bytes themselves under `dd-pathway-ctx`.
 //! Source: dd-trace-py, `ddtrace/internal/datastreams/encoding.py`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use ddtrace_core::base64;
 use ddtrace_core::propagation::{Carrier, CarrierMut};
 
 use crate::time::Nanoseconds;
@@ -59,13 +58,13 @@ impl Travelling {
     /// Reads the headers of a message. Nothing if there is no context in them, or none that makes sense.
     pub(crate) fn extract(carrier: &dyn Carrier) -> Option<Self> {
         if let Some(text) = value(carrier, HEADER) {
-            return Self::decode(&BASE64.decode(text).ok()?);
+            return Self::decode(&base64::decode(text)?);
         }
         // Today's times have bytes that no text has, so what reads as base64 is.
         let bytes = value(carrier, OLD_HEADER)?;
-        match BASE64.decode(bytes) {
-            Ok(decoded) => Self::decode(&decoded),
-            Err(_) => Self::decode(bytes),
+        match base64::decode(bytes) {
+            Some(decoded) => Self::decode(&decoded),
+            None => Self::decode(bytes),
         }
     }
 
@@ -76,7 +75,7 @@ impl Travelling {
 
     /// The text of the header.
     pub(crate) fn to_text(self) -> String {
-        BASE64.encode(self.encode().as_slice())
+        base64::encode(self.encode().as_slice())
     }
 }
 
@@ -187,7 +186,7 @@ mod tests {
             edge_start: time,
         };
         assert_eq!(expected.to_text(), TEXT);
-        let raw = BASE64.decode(TEXT).unwrap();
+        let raw = base64::decode(TEXT).unwrap();
         assert_eq!(hex(&raw), "d749d5cd799e2a80c0a5c5f4cd5fc0a5c5f4cd5f");
         for (header, value) in [
             (HEADER, TEXT.as_bytes()),
@@ -218,7 +217,7 @@ mod tests {
     #[test]
     fn what_is_no_context_is_none() {
         let long = "A".repeat(1 << 20);
-        let no_end = BASE64.encode([[1; 8].as_slice(), &[0xff; 8]].concat());
+        let no_end = base64::encode(&[[1; 8].as_slice(), &[0xff; 8]].concat());
         for text in ["", "!!!", "aW52YWxpZA==", "AQIDBAUGBwg=", &long, &no_end] {
             let carrier = HashMap::from([(HEADER.to_owned(), text.to_owned())]);
             assert_eq!(Travelling::extract(&carrier), None, "{:.40}", text);
@@ -237,7 +236,7 @@ mod tests {
                 edge_start: Nanoseconds::of_milliseconds(edge),
             };
             prop_assert_eq!(Travelling::decode(context.encode().as_slice()), Some(context));
-            prop_assert_eq!(Travelling::decode(&BASE64.decode(context.to_text()).unwrap()), Some(context));
+            prop_assert_eq!(Travelling::decode(&base64::decode(context.to_text()).unwrap()), Some(context));
         }
 
         #[test]

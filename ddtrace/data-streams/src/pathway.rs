@@ -213,8 +213,7 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD as BASE64;
+    use ddtrace_core::base64;
 
     use super::*;
 
@@ -634,7 +633,7 @@ mod tests {
             let at = |tenths: i64| Nanoseconds::new(chain.start * 1_000_000_000 + tenths * 100_000);
             let mut pathway = match chain.arrived {
                 Some(text) => {
-                    let bytes = BASE64.decode(text).unwrap();
+                    let bytes = base64::decode(text).unwrap();
                     Pathway::arrived(Travelling::decode(&bytes).unwrap())
                 }
                 None => Pathway::begin(at(0)),
@@ -669,7 +668,7 @@ mod tests {
 
     /// The reference holds seconds as floating point, and may say a millisecond less.
     fn assert_same_context(pathway: &Pathway, expected: &str, place: &str) {
-        let expected = Travelling::decode(&BASE64.decode(expected).unwrap()).unwrap();
+        let expected = Travelling::decode(&base64::decode(expected).unwrap()).unwrap();
         let ours = pathway.travelling().unwrap();
         assert_eq!(ours.hash, expected.hash, "{place}");
         for (ours, expected) in [

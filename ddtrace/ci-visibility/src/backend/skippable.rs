@@ -2,13 +2,14 @@
 //!
 //! `POST /api/v2/ci/tests/skippable`.
 
+use ddtrace_core::base64;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::BadAnswer;
-use crate::coverage::{Bitmap, base64};
+use crate::coverage::Bitmap;
 use crate::model::TestIdentity;
 
 /// What is skipped as one.
@@ -82,7 +83,7 @@ impl Skippable {
         }
         if let Some(coverage) = answer.pointer("/meta/coverage").and_then(Value::as_object) {
             for (file, bitmap) in coverage {
-                let bytes = bitmap.as_str().and_then(base64::decode);
+                let bytes = bitmap.as_str().and_then(|text| base64::decode(text));
                 let bytes = bytes.ok_or(BadAnswer::new("bitmaps in base64"))?;
                 let file = file.trim_start_matches('/').to_owned();
                 skippable.coverage.insert(file, Bitmap::from_bytes(bytes));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::base64;
+use ddtrace_core::base64;
 
 /// The last line that a bitmap holds; later ones are left out.
 pub(super) const MAX_LINE: u32 = 1 << 20;

@@ -13,7 +13,6 @@
 //!
 //! Lines see functions only. What else may change a test's outcome is in [`safety`].
 
-pub mod base64;
 mod bitmap;
 mod elf;
 mod map;

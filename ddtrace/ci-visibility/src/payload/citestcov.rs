@@ -4,12 +4,13 @@
 //! span_id?, files: [{filename, bitmap}]}]}`. Part `event` is there because the intake wants one.
 
 use bytes::Bytes;
+use ddtrace_core::base64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::citestcycle::{array, bytes, map, number, text};
 use super::multipart::{Form, Part};
-use crate::coverage::{Bitmap, base64};
+use crate::coverage::Bitmap;
 
 /// The lines of a file that a test ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

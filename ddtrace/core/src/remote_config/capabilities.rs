@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::base64;
+use crate::base64;
 
 /// A set of capability bits. The backend offers a control only for what is declared, so declare only what works.
 ///

@@ -29,7 +29,6 @@
 //! * Off the user's threads: all of it runs on the worker.
 
 mod apm_tracing;
-mod base64;
 mod capabilities;
 mod capped;
 mod client;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, json};
 
-use super::base64;
 use super::client::Client;
 use super::digest::FileHash;
 use super::path::ConfigPath;
 use super::subscription::subscribers;
+use crate::base64;
 use crate::config::Config;
 use crate::trace::tracer::TracerCore;
 

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 
-use super::base64;
 use super::capped::{Capped, CappedMap};
 use super::digest::FileHash;
+use crate::base64;
 
 /// How many files one client can be told of, and how many targets a list may have.
 const MAX_FILES: usize = 10_000;
@@ -59,7 +59,7 @@ impl<'a> Update<'a> {
             // An expired organisation has no list, and everything it had set is void.
             return Ok(is_expired.then(Self::nothing));
         };
-        let list = base64::decode(&list.0).ok_or("`targets` is not Base64")?;
+        let list = base64::decode(&*list.0).ok_or("`targets` is not Base64")?;
         let list: List = serde_json::from_slice(&list)
             .map_err(|error| format!("`targets` is not what was expected: {error}"))?;
         let signed = list.signed;
@@ -117,7 +117,7 @@ impl<'a> Update<'a> {
             .contents
             .get(path)
             .ok_or_else(|| format!("{path}: neither sent nor known"))?;
-        let content = base64::decode(raw).ok_or_else(|| format!("{path}: not Base64"))?;
+        let content = base64::decode(raw.as_ref()).ok_or_else(|| format!("{path}: not Base64"))?;
         if content.len() as u64 != target.length {
             let (expected, found) = (target.length, content.len());
             return Err(format!("{path}: expected {expected} bytes, found {found}"));

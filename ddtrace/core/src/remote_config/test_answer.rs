@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::base64;
 use super::digest::FileHash;
+use crate::base64;
 
 /// An answer that can be changed before it is sent.
 #[derive(Clone, Debug)]
