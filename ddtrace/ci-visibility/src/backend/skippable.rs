@@ -83,7 +83,7 @@ impl Skippable {
         }
         if let Some(coverage) = answer.pointer("/meta/coverage").and_then(Value::as_object) {
             for (file, bitmap) in coverage {
-                let bytes = bitmap.as_str().and_then(|text| base64::decode(text));
+                let bytes = bitmap.as_str().and_then(base64::decode);
                 let bytes = bytes.ok_or(BadAnswer::new("bitmaps in base64"))?;
                 let file = file.trim_start_matches('/').to_owned();
                 skippable.coverage.insert(file, Bitmap::from_bytes(bytes));
