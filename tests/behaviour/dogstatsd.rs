@@ -84,8 +84,15 @@ fn every_kind_of_metric_arrives_over_a_stream() {
     assert_eq!(all, EACH_KIND);
 }
 
+/// Many times: the fork comes right after `init()`, wherever the worker is then.
 #[test]
 fn a_forked_child_has_a_client_of_its_own() {
+    for _ in 0..20 {
+        fork_once();
+    }
+}
+
+fn fork_once() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
     socket.set_nonblocking(true).expect("it can");
     let port = socket.local_addr().expect("it is bound").port();

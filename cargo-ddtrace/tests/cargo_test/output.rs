@@ -108,10 +108,10 @@ fn the_summary_counts_what_libtest_counts() {
 #[test]
 fn arguments_of_libtest_mean_what_they_mean_without_us() {
     for words in [
-        &["tests::nes"][..],
+        &["tests::nes", "--test-threads=1"][..],
         &["--exact", "tests::passes"],
         &["--skip", "fails", "--skip=errs", "--test-threads=1"],
-        &["--ignored"],
+        &["--ignored", "--test-threads=1"],
         &["--include-ignored", "--test-threads=1"],
         &["-q", "--test-threads=1"],
         &["nested", "--nocapture", "--test-threads=1"],

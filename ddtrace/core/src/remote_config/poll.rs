@@ -185,6 +185,10 @@ impl Poller {
             let mut turn = pin!(self.context.turn(due));
             let mut info = pin!(self.info.changed());
             let wake = poll_fn(|context| {
+                // Before the time: what the agent has said need not be asked for.
+                if let Poll::Ready(Ok(())) = info.as_mut().poll(context) {
+                    return Poll::Ready(Some(Wake::Info));
+                }
                 if let Poll::Ready(turn) = turn.as_mut().poll(context) {
                     return Poll::Ready(match turn {
                         Turn::Due => Some(Wake::Due),
@@ -198,10 +202,7 @@ impl Poller {
                 if let Poll::Ready(Some(wish)) = self.wishes.poll_recv(context) {
                     return Poll::Ready(Some(Wake::Wish(wish)));
                 }
-                match info.as_mut().poll(context) {
-                    Poll::Ready(Ok(())) => Poll::Ready(Some(Wake::Info)),
-                    Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
-                }
+                Poll::Pending
             })
             .await;
             if let Some(wake) = wake {

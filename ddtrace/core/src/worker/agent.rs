@@ -1,6 +1,7 @@
 //! The agent as everything on the worker sees it: one client, and what the agent says that it can do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, watch};
 
@@ -15,6 +16,8 @@ pub(crate) struct Agent {
     info: watch::Sender<Option<Arc<AgentInfo>>>,
     /// Asks again before the time.
     ask: Notify,
+    /// A question is on its way: what it brings is as fresh as can be.
+    is_asking: AtomicBool,
     /// Whether it has been asked once, answer or not.
     was_asked: watch::Sender<bool>,
 }
@@ -29,6 +32,7 @@ impl Agent {
             )),
             info: watch::Sender::new(None),
             ask: Notify::new(),
+            is_asking: AtomicBool::new(true),
             was_asked: watch::Sender::new(false),
         }
     }
@@ -43,9 +47,16 @@ impl Agent {
         self.info.subscribe()
     }
 
-    /// Has the agent asked again soon.
+    /// Has the agent asked again soon: it has said that something changed.
     pub(crate) fn ask_again(&self) {
         self.ask.notify_one();
+    }
+
+    /// Has the agent asked soon, unless it is being asked.
+    pub(crate) fn ask(&self) {
+        if !self.is_asking.load(Ordering::Relaxed) {
+            self.ask_again();
+        }
     }
 
     /// Waits until the agent has been asked once, whether it answered or not.
@@ -58,6 +69,7 @@ impl Agent {
     /// Asks the agent what it can do: at once, every five minutes, and when [`ask_again`](Self::ask_again) says so.
     pub(crate) async fn keep_asking(&self) {
         loop {
+            self.is_asking.store(true, Ordering::Relaxed);
             match AgentInfo::fetch(&self.client).await {
                 Ok(Some(info)) => {
                     self.info.send_replace(Some(Arc::new(info)));
@@ -67,6 +79,7 @@ impl Agent {
                     "the agent did not say what it can do: {error}"
                 )),
             }
+            self.is_asking.store(false, Ordering::Relaxed);
             self.was_asked.send_replace(true);
             let _ = tokio::time::timeout(REFRESH_INTERVAL, self.ask.notified()).await;
         }

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -41,6 +42,7 @@ pub use options::Builder;
 use crate::diagnostics;
 use crate::dogstatsd::{self, Client};
 use crate::export::agent::DeadlineSetter;
+use crate::process_tags::ProcessTags;
 use crate::trace::tracer::{self, TracerCore};
 use options::Options;
 use task::Task;
@@ -225,20 +227,22 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
         commands,
         deadline: deadline_setter,
     });
+    // What is initialised once per process is initialised here and not by the worker: a fork in the middle of that would leave
+    // it locked in the child for good, and the thread that forks is often the one that has just come back from here.
+    let _ = ProcessTags::of(&options.config);
+    let mut home = match Home::new() {
+        Ok(home) => home,
+        Err(error) => {
+            diagnostics::error(format_args!(
+                "the worker has no runtime, nothing will be sent ({why}): {error}"
+            ));
+            return None;
+        }
+    };
     let work = move || {
         #[cfg(target_os = "linux")]
         crate::process_discovery::publish(&options.config, &tracer.runtime_id);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        match runtime {
-            Ok(runtime) => {
-                runtime.block_on(collector::run(tracer, options, received, wake, deadline))
-            }
-            Err(error) => diagnostics::error(format_args!(
-                "the worker has no runtime, nothing will be sent: {error}"
-            )),
-        }
+        home.run(collector::run(tracer, options, received, wake, deadline));
     };
     match std::thread::Builder::new()
         .name("ddtrace".into())
@@ -250,6 +254,34 @@ fn start(options: Arc<Options>, why: &str) -> Option<Arc<Running>> {
                 "the worker's thread could not be started ({why}): {error}"
             ));
             None
+        }
+    }
+}
+
+/// The worker's runtime, made by one thread for another.
+struct Home(Option<Runtime>);
+
+impl Home {
+    fn new() -> std::io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder
+            .enable_all()
+            .build()
+            .map(|runtime| Self(Some(runtime)))
+    }
+
+    fn run(&mut self, work: impl Future<Output = ()>) {
+        if let Some(runtime) = &self.0 {
+            runtime.block_on(work);
+        }
+    }
+}
+
+impl Drop for Home {
+    /// Without waiting: it may happen on a thread of the program's that is inside a runtime, where waiting panics.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }

@@ -191,7 +191,7 @@ impl TaskContext {
 
     /// Has the agent asked again what it can do, soon.
     pub fn ask_for_info(&self) {
-        self.agent.ask_again();
+        self.agent.ask();
     }
 
     /// The time, by the clock that [`turn`](Self::turn) uses.
