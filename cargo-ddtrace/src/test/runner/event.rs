@@ -1,8 +1,8 @@
 //! What happens while a test binary runs.
 //!
-//! The engine ([`super::engine`]) starts processes and tells what happened as [`Event`]s; it prints nothing. A [`Reporter`]
-//! consumes events and starts nothing. What is to be run, and whether once more, is decided by a [`Policy`]: by the
-//! coordinator when there is one, otherwise by [`Plainly`].
+//! The engine (`engine`) starts processes and tells what happened as `Event`s; it prints nothing. A `Reporter`
+//! consumes events and starts nothing. What is to be run, and whether once more, is decided by a `Policy`: by the
+//! coordinator when there is one, otherwise by `Plainly`.
 
 use std::time::{Duration, SystemTime};
 
