@@ -17,8 +17,9 @@ use crate::time::Nanoseconds;
 
 /// Where a message is in the flow of messages.
 ///
-/// Cheap to copy. It is current on a thread or in a task while its [guard](crate::Entered) lives, and can be carried to
-/// wherever the message goes; in headers it travels by [`inject`](Self::inject) and [`extract`](Self::extract).
+/// Cheap to copy. The one of the message that was consumed last is in force where its consumer works, see
+/// [`current_pathway`](crate::current_pathway), and goes along with contexts that are carried from there; in headers it travels
+/// by [`inject`](Self::inject) and [`extract`](Self::extract).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pathway {
     hash: u64,
