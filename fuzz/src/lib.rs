@@ -104,6 +104,9 @@ pub fn datadog_headers(data: &[u8]) {
     }
 }
 
+/// What is kept of a `tracestate`: Datadog's member of at most 1024 bytes, or less and others, and the probability's of 256.
+const LONGEST_TRACESTATE: usize = "dd=".len() + 1024 + ",ot=".len() + 256;
+
 /// `traceparent` and `tracestate`, alone and beside `x-datadog-*`: bounded, and vendors stay in order.
 pub fn tracecontext_headers(data: &[u8]) {
     if let Some((context, outbound, again)) = read_and_pass_on(data, &[Style::TraceContext]) {
@@ -112,7 +115,7 @@ pub fn tracecontext_headers(data: &[u8]) {
             context
                 .tracestate
                 .as_deref()
-                .is_none_or(|tracestate| tracestate.len() <= 1024 + 3)
+                .is_none_or(|tracestate| tracestate.len() <= LONGEST_TRACESTATE)
         );
         if let Some(tracestate) = Carrier::get(&outbound, "tracestate") {
             assert!(!tracestate.is_empty() && tracestate.len() <= 512);
