@@ -234,7 +234,9 @@ pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<M
         .map(Probabilities::parse)
         .unwrap_or_default();
     let probability = inbound.after(context.probability).member();
-    if !probability.is_empty() {
+    // Both at their longest are a byte too long with the comma between them: then ours counts for more.
+    let has_room = header.len() + ",".len() + probability.len() <= MAX_BYTES;
+    if !probability.is_empty() && has_room {
         fits &= (header.is_empty() || header.push(",")) && header.push(probability.as_str());
         rest -= 1;
     }
