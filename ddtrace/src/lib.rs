@@ -48,6 +48,8 @@
 //! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
+//! A library that is not in the list: [`write_an_integration`].
+//!
 //! # What it costs
 //!
 //! Off: one relaxed load per annotated function. On: two clock reads and about 170 instructions per span, no allocation in the
@@ -59,6 +61,8 @@
 extern crate self as ddtrace;
 
 pub mod error;
+#[doc = include_str!("docs/write_an_integration.md")]
+pub mod write_an_integration {}
 
 pub use ddtrace_core::export::{SpanData, TraceFilter};
 pub use ddtrace_core::propagation::Baggage;
