@@ -34,6 +34,7 @@ pub(super) async fn traces(
     let limit = parameters.limit()?;
     let from: usize = parameters.number("cursor")?.unwrap_or(0);
     let only_errors = parameters.flag("error")?;
+    let with_experiments = parameters.flag("experiments")?;
     let text = |name: &str| parameters.text(name).map(str::to_owned);
     let (app, session, model, prompt) = (
         text("ml_app"),
@@ -46,7 +47,9 @@ pub(super) async fn traces(
         let rev = shared.store().lock().rev;
         let kept = shared.llm().lock();
         let by = Evaluations::of_all(&kept);
-        let all = kept.traces(&by);
+        let mut all = kept.traces(&by);
+        // Rows of experiments stand with their experiment.
+        all.retain(|trace| with_experiments || trace.root.kind != "experiment");
         let total = all.len();
         let apps: BTreeSet<&str> = all.iter().map(|trace| trace.root.ml_app.as_str()).collect();
         let is = |wanted: &Option<String>, own: &str| {
@@ -107,6 +110,7 @@ fn show_trace(trace: &Trace<'_>) -> Value {
         "first_token": trace.first_token,
         "input": root.input,
         "output": root.output,
+        "error_text": trace.error,
         "sums": show_sums(&trace.sums),
         "evaluations": trace.evaluations.iter().take(50).map(|one| show_evaluation(one)).collect::<Vec<_>>(),
     })

@@ -62,13 +62,18 @@ pub struct Trace<'k> {
     /// Nanoseconds until the first token of the first call that says so.
     pub first_token: Option<f64>,
     pub session_id: &'k str,
+    /// What the root, or else the first span that failed, says went wrong.
+    pub error: &'k str,
     pub evaluations: Vec<&'k Evaluation>,
 }
 
 impl<'k> Trace<'k> {
     /// Of the spans of a trace; `None` if there are none.
     pub fn of(id: &'k str, spans: &[&'k Span], by: &Evaluations<'k>) -> Option<Trace<'k>> {
-        let first = spans.iter().min_by_key(|span| span.start)?;
+        // Spans come in the order of their end.
+        let mut spans = spans.to_vec();
+        spans.sort_by_key(|span| span.start);
+        let first = spans.first()?;
         let root = spans.iter().find(|span| span.is_root());
         let start = first.start;
         let end = spans
@@ -86,14 +91,18 @@ impl<'k> Trace<'k> {
             prompts: BTreeSet::new(),
             first_token: None,
             session_id: "",
+            error: "",
             evaluations: Vec::new(),
         };
-        for span in spans {
+        for span in &spans {
             trace.sums.add(span);
             if !span.model.is_empty() {
                 trace.models.insert(&span.model);
             }
             trace.prompts.extend(&span.prompt);
+            if trace.error.is_empty() {
+                trace.error = &span.error;
+            }
             if trace.session_id.is_empty() {
                 trace.session_id = &span.session_id;
             }

@@ -377,13 +377,10 @@ pub fn check_evaluation(metric: &Value, place: &str, out: &mut Findings) {
     if !fits && !has_failed {
         wrong(&format!("{kind}_value"), value);
     }
-    if !metric["timestamp_ms"]
-        .as_i64()
-        .is_some_and(|time| time >= 0)
-    {
+    if metric["timestamp_ms"].as_i64().is_none_or(|time| time < 0) {
         wrong("timestamp_ms", &metric["timestamp_ms"]);
     }
-    if !metric["ml_app"].as_str().is_some_and(|app| !app.is_empty()) {
+    if metric["ml_app"].as_str().is_none_or(str::is_empty) {
         wrong("ml_app", &metric["ml_app"]);
     }
     if !matches!(metric["assessment"].as_str(), None | Some("pass" | "fail")) {
@@ -557,7 +554,7 @@ mod tests {
                     metric["metric_type"] = json!(kind);
                     metric[&field] = value.clone();
                 }),
-                [field.clone()]
+                std::slice::from_ref(&field)
             );
         }
         assert_eq!(

@@ -31,7 +31,7 @@ function side(title, io, kind) {
   const parts = [
     Array.isArray(messages) ? messages.map((one, at) => message(one, title === "Input" && at < messages.length - 6)) : null,
     Array.isArray(documents) ? el("ol", { class: "llm-documents" }, documents.map(document_)) : null,
-    value === undefined ? null : whole(value),
+    value === undefined || value === "" ? null : whole(value),
     !messages && !documents && value === undefined && !prompt && Object.keys(io).length ? whole(io) : null,
   ].filter((part) => part !== null);
   return parts.length ? [el("h3", null, title), parts] : null;

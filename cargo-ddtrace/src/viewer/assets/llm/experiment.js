@@ -35,7 +35,7 @@ export function draw(body, one) {
   const cell = (row, list) => (row ? el("td", { class: row.error ? "is-bad" : null },
     row.error ? el("div", { class: "bad" }, icon("error"), " ", user(row.error_text, 300)) : el("div", { class: "llm-cell" }, user(short(row.output), 600)),
     el("div", { class: "llm-marks" }, row.evaluations.map(verdict)),
-    el("div", { class: "faint" }, duration(row.duration), " ", el("a", { class: "main-link", href: route.address(`/llm/${encodeURIComponent(row.trace)}`, { span: row.span }) }, "trace"),
+    el("div", { class: "faint" }, duration(row.duration), " ", el("a", { class: "main-link", href: route.address(`/llm/${encodeURIComponent(row.trace)}`, { span: row.span }) }, "trace"), " ",
       list.length > 1 && differs(list) && short(row.output) !== short(list[0].output) ? el("span", { class: "badge warn" }, "≠ run 1") : null)) : el("td", null, "–"));
   fill(body,
     facts([["Rows", count(rows.length)], ["Runs", one.runs > 1 ? String(one.runs) : null], ["Errors", one.errors ? el("span", { class: "bad" }, count(one.errors)) : "0"], ["Dataset", one.dataset ? `${one.dataset.slice(0, 60)} v${one.dataset_version}` : null], ["Project", user(one.project, 60)], ["Made", moment(one.created).slice(0, 19)],

@@ -14,7 +14,7 @@ export function kind(name) {
 /** Dollars: `$0.011`; `≈` where it is reckoned from list prices. */
 export function cost(of) {
   if (!of) return "–";
-  const text = of.usd === 0 ? "$0" : of.usd < 0.0001 ? "<$0.0001" : of.usd < 1 ? `$${significant(of.usd)}` : `$${of.usd.toFixed(2)}`;
+  const text = of.usd === 0 ? "$0" : of.usd < 0.0001 ? "<$0.0001" : of.usd < 1 ? `$${Number(of.usd.toPrecision(3))}` : `$${of.usd.toFixed(2)}`;
   return el("span", { title: of.estimated ? "reckoned from tokens and list prices" : "as the provider said" }, of.estimated ? `≈ ${text}` : text);
 }
 

@@ -2,6 +2,7 @@
 
 import { clock, count, duration, plural } from "../data/format.js";
 import { el, fill, user } from "../page/dom.js";
+import { icon } from "../page/icons.js";
 import * as route from "../page/route.js";
 import { table } from "../parts/table.js";
 import { whole } from "./conversation.js";
@@ -26,8 +27,8 @@ export function draw(body, { prompts, managed }, query) {
           used.length ? el("div", { class: "table-scroll" }, table(["Version", "Evaluations", "Calls", "Errors", "Tokens", "Cost", "Mean time", "Last"], used.map((one) => [
             el("a", { class: "main-link", href: route.address("/llm", { prompt: id }) }, one.version ? `v${one.version}` : "(none)"), el("div", { class: "llm-marks" }, one.evaluations.map((label) => [el("span", { class: "faint" }, user(label.label, 40)), comesTo(label)])),
             count(one.calls), one.sums.errors ? el("span", { class: "bad" }, count(one.sums.errors)) : "0", tokens(one.sums), cost(one.sums.cost), duration(one.mean_duration), clock(one.last)]), { numbers: 2 })) : el("p", { class: "soft" }, "No call has used it."),
-          used.map((one) => (one.prompt?.template || one.prompt?.chat_template ? el("details", { class: "llm-fold" }, el("summary", null, `Template${one.version ? ` of v${one.version}` : ""}, as the newest call sent it`), whole(one.prompt.template ?? one.prompt.chat_template)) : null)),
-          own ? el("details", { class: "llm-fold", open: used.length === 0 }, el("summary", null, plural(own.versions.length, "managed version")),
+          used.map((one, at) => (one.prompt?.template || one.prompt?.chat_template ? el("details", { class: "llm-fold", open: at === used.length - 1 }, el("summary", null, icon("right"), `Template${one.version ? ` of v${one.version}` : ""}, as the newest call sent it`), whole(one.prompt.template ?? one.prompt.chat_template)) : null)),
+          own ? el("details", { class: "llm-fold", open: used.length === 0 }, el("summary", null, icon("right"), plural(own.versions.length, "managed version")),
             [...own.versions].reverse().map((version) => el("div", { class: "llm-tool" }, el("div", { class: "llm-tool-name" }, el("strong", null, `v${version.version}`), version.user_version ? user(version.user_version, 40) : null, version.labels.map((label) => el("span", { class: "badge good" }, user(label, 40))), version.environments.map((env) => el("span", { class: "badge" }, "env ", user(env, 40)))), version.description ? el("p", { class: "soft" }, user(version.description, 500)) : null, whole(version.template)))) : null);
       })]));
 }

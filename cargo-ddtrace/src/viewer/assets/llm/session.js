@@ -27,5 +27,5 @@ export function draw(body, { traces }) {
       el("header", null, el("strong", null, `Turn ${at + 1}`), el("a", { class: "main-link", href: `/llm/${encodeURIComponent(trace.id)}` }, user(trace.name || "(no name)", 80)), el("span", { class: "faint" }, `${clock(trace.start)} · ${duration(trace.duration)} · ${plural(trace.sums.calls, "model call")}${trace.sums.tools ? `, ${plural(trace.sums.tools, "tool call")}` : ""}`), badge.errors(trace.sums.errors), verdicts(trace.evaluations)),
       trace.input ? el("article", { class: "llm-message role-user" }, el("header", null, el("span", { class: "llm-role" }, "User")), el("div", { class: "llm-text" }, text(trace.input))) : null,
       trace.output ? el("article", { class: "llm-message role-assistant" }, el("header", null, el("span", { class: "llm-role" }, "Assistant")), el("div", { class: "llm-text" }, text(trace.output)))
-        : trace.sums.errors ? el("p", { class: "bad" }, icon("error"), " It failed.") : null))));
+        : trace.sums.errors ? el("div", { class: "error-block" }, el("div", { class: "error-title" }, icon("error"), user(trace.error_text || "It failed", 400))) : null))));
 }

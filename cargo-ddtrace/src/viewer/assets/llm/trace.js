@@ -46,8 +46,9 @@ const isBad = (evaluation) => evaluation.assessment === "fail" || evaluation.val
 
 export function draw(body, trace, query) {
   const rows = ordered(trace.spans);
-  // What is looked for first is what failed, then the call of a model, then the root.
-  const first = rows.find(([span]) => span.error) ?? rows.find(([span]) => span.kind === "llm") ?? rows[0];
+  // What is looked for first is where it failed: an error that no span below has handed up; then the call of a model.
+  const above = new Set(rows.filter(([span]) => span.error).map(([span]) => span.parent));
+  const first = rows.find(([span]) => span.error && !above.has(span.span)) ?? rows.find(([span]) => span.error) ?? rows.find(([span]) => span.kind === "llm") ?? rows[0];
   const chosen = (rows.find(([span]) => span.span === query.get("span")) ?? first)[0];
   const scroll = body.querySelector(".llm-detail")?.dataset.span === chosen.span ? body.querySelector(".llm-detail").scrollTop : 0;
   const hadFocus = document.activeElement?.matches?.(".llm-span");

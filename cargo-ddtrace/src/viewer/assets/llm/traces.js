@@ -44,7 +44,7 @@ export function draw(body, data, query) {
         el("span", { class: "faint" }, clock(trace.start)),
         [el("a", { class: "main-link", href: `/llm/${encodeURIComponent(trace.id)}` }, user(trace.name || "(no name)", 80)), el("div", { class: "llm-marks" }, kind(trace.kind), badge.errors(trace.sums.errors), trace.root_missing ? el("span", { class: "badge warn" }, "root missing") : null),
           el("div", { class: "faint" }, user(trace.ml_app, 60), trace.session ? [" · ", el("a", { class: "faint-link", href: `/llm/session/${encodeURIComponent(trace.session)}` }, user(trace.session, 30))] : null)],
-        el("div", { class: "llm-io" }, el("div", { class: "clip" }, el("span", { class: "faint" }, "in "), user(trace.input, 200)), el("div", { class: "clip" }, el("span", { class: "faint" }, "out "), user(trace.output, 200)),
+        el("div", { class: "llm-io" }, el("div", { class: "clip" }, el("span", { class: "faint" }, "in "), user(trace.input, 200)), trace.output || !trace.error_text ? el("div", { class: "clip" }, el("span", { class: "faint" }, "out "), user(trace.output, 200)) : el("div", { class: "clip bad" }, user(trace.error_text, 200)),
           trace.evaluations.length ? el("div", { class: "llm-marks" }, verdicts(trace.evaluations)) : null),
         [trace.models.length ? trace.models.slice(0, 3).map((model) => el("div", { class: "clip model" }, user(model, 60))) : "–", trace.sums.tools ? el("div", { class: "faint" }, plural(trace.sums.tools, "tool call")) : null],
         tokens(trace.sums), cost(trace.sums.cost), trace.first_token === null ? "–" : duration(trace.first_token), duration(trace.duration),
