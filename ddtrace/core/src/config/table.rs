@@ -171,6 +171,12 @@ settings! {
     DD_DBM_PROPAGATION_MODE => of(Kind::Choice(&["disabled", "service", "full", "dynamic_service"]), "disabled"),
     /// Whether SQL comments carry the base hash.
     DD_DBM_INJECT_SQL_BASEHASH => flag(false),
+    /// Whether waiting for a connection of a pool has a span of its own.
+    DD_SQLX_TRACE_POOL_ACQUIRE => flag(false),
+    /// Characters kept of a Redis command in its tag.
+    DD_REDIS_CMD_MAX_LENGTH => integer(0, Beyond::Default, "1000"),
+    /// Whether the resource of a Redis command is its name alone, without arguments.
+    DD_REDIS_RESOURCE_ONLY_COMMAND => flag(true),
 
     /// Whether hits, errors and durations are counted here, before sampling, if the agent agrees.
     DD_TRACE_STATS_COMPUTATION_ENABLED => flag(true).aliases(&["DD_TRACE_COMPUTE_STATS"]).products(&["stats"]),
