@@ -44,8 +44,8 @@
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
-//! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
-//! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
+//! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
 //! # What it costs
