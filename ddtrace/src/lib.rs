@@ -53,6 +53,8 @@
 //! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
+//! A library that is not in the list: [`write_an_integration`].
+//!
 //! # What it costs
 //!
 //! Off: one relaxed load per annotated function. On: two clock reads and about 170 instructions per span, no allocation in the
@@ -64,6 +66,8 @@
 extern crate self as ddtrace;
 
 pub mod error;
+#[doc = include_str!("docs/write_an_integration.md")]
+pub mod write_an_integration {}
 
 pub use ddtrace_core::export::{SpanData, TraceFilter};
 pub use ddtrace_core::propagation::Baggage;
