@@ -15,6 +15,25 @@ use super::{Event, Listeners};
 use crate::propagation::{Carrier, CarrierMut};
 use crate::trace::Span;
 
+/// Headers of a message that is about to be sent: to read, and to write to. Every carrier of both kinds is one.
+pub trait MessageHeaders {
+    /// To read from.
+    fn as_carrier(&self) -> &dyn Carrier;
+
+    /// To write to.
+    fn as_carrier_mut(&mut self) -> &mut dyn CarrierMut;
+}
+
+impl<T: Carrier + CarrierMut> MessageHeaders for T {
+    fn as_carrier(&self) -> &dyn Carrier {
+        self
+    }
+
+    fn as_carrier_mut(&mut self) -> &mut dyn CarrierMut {
+        self
+    }
+}
+
 /// A message is about to be sent.
 ///
 /// Dispatched by the integrations of messaging libraries on the thread that sends, after the span was opened and after
@@ -32,8 +51,8 @@ pub struct MessageProduce<'a> {
     pub details: &'a [(&'a str, &'a str)],
     /// Bytes of the message: value, key and headers as they stand.
     pub size: u64,
-    /// Where to write; nothing if the message cannot take anything more.
-    pub headers: Option<&'a mut dyn CarrierMut>,
+    /// Its headers; nothing if the message cannot take anything more.
+    pub headers: Option<&'a mut dyn MessageHeaders>,
 }
 
 /// A broker has said what became of a message.

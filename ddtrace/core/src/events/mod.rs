@@ -74,8 +74,8 @@ pub use error::HandledError;
 pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};
 pub use listeners::{Listeners, Phase, panics};
 pub use messaging::{
-    MessageCommit, MessageConsume, MessageDelivered, MessageProcess, MessageProduce,
-    MessageWatermark,
+    MessageCommit, MessageConsume, MessageDelivered, MessageHeaders, MessageProcess,
+    MessageProduce, MessageWatermark,
 };
 pub use sql::{SqlQueryFinished, SqlQueryStarted};
 
