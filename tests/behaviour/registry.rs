@@ -12,6 +12,7 @@ fn every_integration_and_every_annotated_function_is_listed() {
     let expected = json!({
         "integrations": [
             "axum 0.8",
+            "kafka 0.39",
             "log 0.4",
             "opentelemetry 0.33",
             "reqwest 0.13",
