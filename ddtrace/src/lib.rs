@@ -44,6 +44,7 @@
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
+//! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
@@ -96,6 +97,8 @@ pub use ddtrace_hyper as hyper;
 pub use ddtrace_log as log;
 #[cfg(feature = "opentelemetry")]
 pub use ddtrace_opentelemetry as opentelemetry;
+#[cfg(feature = "rdkafka")]
+pub use ddtrace_rdkafka as rdkafka;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]

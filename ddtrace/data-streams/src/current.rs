@@ -33,6 +33,11 @@ pub(crate) fn set(pathway: Pathway) {
     CURRENT.set(Arc::new(Mutex::new(pathway)));
 }
 
+/// Puts none in force.
+pub(crate) fn clear() {
+    CURRENT.clear();
+}
+
 /// Passes a checkpoint on the pathway in force, or on one that begins here. Gives the pathway after it.
 pub(crate) fn pass(
     node: Node,

@@ -167,6 +167,10 @@ settings! {
     DD_TRACE_PEER_SERVICE_DEFAULTS_ENABLED => flag(false),
     /// Renames peer services.
     DD_TRACE_PEER_SERVICE_MAPPING => optional(Kind::Mapping),
+    /// Whether headers of trace context and of data streams are written into Kafka's messages. Brokers before 0.11 refuse messages with headers.
+    DD_KAFKA_PROPAGATION_ENABLED => flag(true),
+    /// Whether a Kafka consumer that finds no message makes a span all the same.
+    DD_KAFKA_EMPTY_POLL_ENABLED => flag(true),
     /// What SQL comments tell the database: nothing, the service, or the trace as well.
     DD_DBM_PROPAGATION_MODE => of(Kind::Choice(&["disabled", "service", "full", "dynamic_service"]), "disabled"),
     /// Whether SQL comments carry the base hash.
@@ -294,6 +298,8 @@ settings! {
     DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
     /// Whether the paths of messages through queues are measured.
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// Headers whose values are ids of transactions: a JSON array of objects with `name` (the checkpoint), `type` (`HTTP_IN_HEADERS`, `HTTP_OUT_HEADERS`, `KAFKA_CONSUME_HEADERS`, `KAFKA_PRODUCE_HEADERS`) and `value` (the header).
+    DD_DATA_STREAMS_TRANSACTION_EXTRACTORS => optional(Kind::JsonArray).products(&["data streams"]),
     /// For tests: seconds that data streams are added up before they are sent.
     _DD_TRACE_STATS_WRITER_INTERVAL => seconds("10.0").products(&["data streams", "tests"]),
     /// Whether probes may be set while the program runs.

@@ -66,12 +66,17 @@ mod answer;
 mod error;
 mod http;
 mod listeners;
+mod messaging;
 mod sql;
 
 pub use answer::{Block, Verdict};
 pub use error::HandledError;
 pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};
 pub use listeners::{Listeners, Phase, panics};
+pub use messaging::{
+    MessageCommit, MessageConsume, MessageDelivered, MessageHeaders, MessageProcess,
+    MessageProduce, MessageWatermark,
+};
 pub use sql::{SqlQueryFinished, SqlQueryStarted};
 
 /// A kind of fact that integrations dispatch and products listen to.
