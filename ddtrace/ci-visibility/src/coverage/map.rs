@@ -55,6 +55,17 @@ struct Function {
     regions: Vec<Region>,
 }
 
+/// The lines of a function in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent<'m> {
+    /// The file, relative to the root.
+    pub file: &'m str,
+    /// The first line.
+    pub first: u32,
+    /// The last line.
+    pub last: u32,
+}
+
 /// The functions of all binaries that were read, as far as they stand in files below one folder.
 #[derive(Clone, Debug, Default)]
 pub struct CoverageMap {
@@ -120,6 +131,36 @@ impl CoverageMap {
                 lines,
             })
             .collect()
+    }
+
+    /// Where all functions stand.
+    pub fn functions(&self) -> Vec<Extent<'_>> {
+        let functions = self.functions.values();
+        functions.flat_map(|function| self.extents(function)).collect()
+    }
+
+    /// Where the functions stand that a process entered, however it left them.
+    ///
+    /// Lines are computed from counters, some of which are sums and differences of others: a thread that is faster than another makes
+    /// a difference wrong. Whether a function was entered at all is told by any counter of it that is not zero.
+    pub fn functions_of(&self, profile: &Profile) -> Vec<Extent<'_>> {
+        let functions = profile.functions.keys();
+        let functions = functions.filter_map(|key| self.functions.get(key));
+        functions.flat_map(|function| self.extents(function)).collect()
+    }
+
+    /// One for each file that the function has regions in: macros may come from others.
+    fn extents<'m>(&'m self, function: &Function) -> impl Iterator<Item = Extent<'m>> + use<'m> {
+        let mut files: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+        for region in &function.regions {
+            let lines = files.entry(region.file).or_insert((region.first, region.last));
+            *lines = (lines.0.min(region.first), lines.1.max(region.last));
+        }
+        files.into_iter().map(|(file, (first, last))| Extent {
+            file: &self.files[file],
+            first,
+            last,
+        })
     }
 
     /// How many functions it has.
