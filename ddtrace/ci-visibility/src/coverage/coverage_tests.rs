@@ -197,13 +197,21 @@ fn main() {
 #[test]
 fn a_function_that_is_left_by_a_panic_or_an_exit_was_entered() {
     for level in ["0", "3"] {
-        let Some(program) = Program::compile_as(LEFT, &["-C", &format!("opt-level={level}")]) else {
+        let Some(program) = Program::compile_as(LEFT, &["-C", &format!("opt-level={level}")])
+        else {
             return;
         };
         let map = program.map();
         for how in ["panic", "exit"] {
             for name in [
-                "branch", "many", "counted", "forever", "early", "lazily", "asked", "while_true",
+                "branch",
+                "many",
+                "counted",
+                "forever",
+                "early",
+                "lazily",
+                "asked",
+                "while_true",
             ] {
                 let profile = program.run_with(&[how, name]);
                 let profile = Profile::parse(&profile).expect("a profile");

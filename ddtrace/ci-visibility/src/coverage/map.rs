@@ -4,7 +4,7 @@
 //! hashes, which table, and the regions. A region's count is a counter, or a sum or difference of
 //! some. Source: LLVM, `llvm/docs/CoverageMappingFormat.rst`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
@@ -74,6 +74,8 @@ pub struct CoverageMap {
     files: Vec<String>,
     file_numbers: HashMap<String, usize>,
     functions: HashMap<(u64, u64), Function>,
+    /// Functions that stand in other files.
+    elsewhere: HashSet<(u64, u64)>,
 }
 
 impl CoverageMap {
@@ -136,7 +138,9 @@ impl CoverageMap {
     /// Where all functions stand.
     pub fn functions(&self) -> Vec<Extent<'_>> {
         let functions = self.functions.values();
-        functions.flat_map(|function| self.extents(function)).collect()
+        functions
+            .flat_map(|function| self.extents(function))
+            .collect()
     }
 
     /// Where the functions stand that a process entered, however it left them.
@@ -146,14 +150,24 @@ impl CoverageMap {
     pub fn functions_of(&self, profile: &Profile) -> Vec<Extent<'_>> {
         let functions = profile.functions.keys();
         let functions = functions.filter_map(|key| self.functions.get(key));
-        functions.flat_map(|function| self.extents(function)).collect()
+        functions
+            .flat_map(|function| self.extents(function))
+            .collect()
+    }
+
+    /// Whether every function that a process entered is one of the binaries that were read. If not, it ran another program.
+    pub fn knows(&self, profile: &Profile) -> bool {
+        let is_known = |key| self.functions.contains_key(key) || self.elsewhere.contains(key);
+        profile.functions.keys().all(is_known)
     }
 
     /// One for each file that the function has regions in: macros may come from others.
     fn extents<'m>(&'m self, function: &Function) -> impl Iterator<Item = Extent<'m>> + use<'m> {
         let mut files: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
         for region in &function.regions {
-            let lines = files.entry(region.file).or_insert((region.first, region.last));
+            let lines = files
+                .entry(region.file)
+                .or_insert((region.first, region.last));
             *lines = (lines.0.min(region.first), lines.1.max(region.last));
         }
         files.into_iter().map(|(file, (first, last))| Extent {
@@ -191,7 +205,9 @@ impl CoverageMap {
                 names.iter().map(number).collect()
             });
             let function = parse_function(data, numbers)?;
-            if !function.regions.is_empty() {
+            if function.regions.is_empty() {
+                self.elsewhere.insert((name, hash));
+            } else {
                 self.functions.entry((name, hash)).or_insert(function);
             }
         }
