@@ -30,12 +30,15 @@ mod checkpoint;
 mod current;
 mod encoding;
 mod hash;
+#[doc(hidden)]
+pub mod instrument;
 mod offset;
 mod pathway;
 mod payload;
 mod switch;
 mod tags;
 mod task;
+pub mod test_support;
 mod time;
 mod transaction;
 
