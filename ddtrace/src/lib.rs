@@ -128,6 +128,25 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
+/// The attributes of a product: real with its feature, else such as say that it is missing.
+macro_rules! attributes {
+    ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$($(
+        #[doc = include_str!($doc)]
+        #[cfg(all(feature = $feature, not(target_arch = "wasm32")))]
+        pub use ddtrace_macros::$name;
+        #[cfg(all(feature = $feature, target_arch = "wasm32"))]
+        pub use ddtrace_macros::$plain as $name;
+        #[doc = include_str!($doc)]
+        #[cfg(not(feature = $feature))]
+        pub use ddtrace_macros::$missing as $name;
+    )*)*};
+}
+
+attributes! {
+    "data-streams":
+        "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+}
+
 #[doc = include_str!("docs/git_metadata.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::git_metadata;
@@ -160,4 +179,6 @@ pub mod __private {
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;
     pub use ddtrace_core::trace::*;
+    #[cfg(feature = "data-streams")]
+    pub use ddtrace_data_streams::instrument as dsm;
 }
