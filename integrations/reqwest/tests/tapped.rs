@@ -1,6 +1,6 @@
 //! Responses that a product follows, read in every way there is.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use ddtrace_core::events::{self, End, HttpClientExchange, Phase, Tap};

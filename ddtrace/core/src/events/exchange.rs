@@ -146,8 +146,8 @@ impl Taps {
 
     /// The place of the span that covers the exchange: that of the first tap which has one.
     pub fn context(&self) -> Option<Context> {
-        let of = |tap: &Box<dyn Tap>| contained(|| tap.context()).flatten();
-        self.list.iter().find_map(of)
+        let mut taps = self.list.iter();
+        taps.find_map(|tap| contained(|| tap.context()).flatten())
     }
 
     /// Shows the head of the response.
