@@ -90,13 +90,16 @@ impl Drop for Models {
     }
 }
 
+/// Writes an answer down.
+type Write<T> = Box<dyn Fn(&Ask, &Reply) -> T + Send>;
+
 /// How a provider shapes what it says.
 struct Shape {
     ask: Ask,
     /// An answer in one piece.
-    whole: Box<dyn Fn(&Ask, &Reply) -> Value + Send>,
+    whole: Write<Value>,
     /// An answer in pieces, and its media type.
-    pieces: Box<dyn Fn(&Ask, &Reply) -> Vec<String> + Send>,
+    pieces: Write<Vec<String>>,
     media_type: &'static str,
     /// An error in the provider's words, by itself and in a stream.
     error: fn(u16, &str) -> Value,
