@@ -42,12 +42,19 @@
 //! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
+//! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
+//! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
+//! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
+//! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
+//!
+//! A library that is not in the list: [`write_an_integration`].
 //!
 //! # What it costs
 //!
@@ -60,6 +67,8 @@
 extern crate self as ddtrace;
 
 pub mod error;
+#[doc = include_str!("docs/write_an_integration.md")]
+pub mod write_an_integration {}
 
 pub use ddtrace_core::export::{SpanData, TraceFilter};
 pub use ddtrace_core::propagation::Baggage;
@@ -85,6 +94,8 @@ pub use ddtrace_llmobs as llmobs;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
+#[cfg(feature = "hyper")]
+pub use ddtrace_hyper as hyper;
 #[cfg(feature = "log")]
 pub use ddtrace_log as log;
 #[cfg(feature = "opentelemetry")]
@@ -95,6 +106,8 @@ pub use ddtrace_reqwest as reqwest;
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tower")]
+pub use ddtrace_tower as tower;
 #[cfg(feature = "tracing")]
 pub use ddtrace_tracing as tracing;
 

@@ -107,6 +107,7 @@ impl Agent {
             keep_all: options.keep_all,
             viewer,
         };
+        let data_streams = crate::streams::Streams::new(options.limits.streams());
         let store = Arc::new(Store::new(options.limits));
         let shared = Shared::new(Inner {
             store: store.clone(),
@@ -125,6 +126,7 @@ impl Agent {
             remote_config: crate::rc::RemoteConfig::default(),
             telemetry: intake::telemetry::Sessions::default(),
             history: crate::history::History::open(options.data),
+            data_streams,
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),
@@ -240,12 +242,12 @@ async fn wrong_method() -> axum::response::Response {
     ))
 }
 
-/// Looks for orphans, about once a second.
+/// Looks for what never came, about once a second.
 async fn judge(shared: Shared) {
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        shared.store().judge(now());
+        shared.judge(false);
     }
 }
