@@ -33,6 +33,7 @@ pub mod run;
 pub mod search;
 pub mod security;
 pub mod store;
+pub mod streams;
 pub mod test;
 pub mod validate;
 pub mod viewer;

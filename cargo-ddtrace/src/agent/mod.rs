@@ -47,6 +47,8 @@ pub struct Options {
     pub assets: Option<PathBuf>,
     /// Where test sessions are kept over restarts, and where answers about tests may lie.
     pub data: Option<PathBuf>,
+    /// Whether test sessions are asked for coverage, since whoever starts them here decides by it which tests run.
+    pub impact: bool,
     /// The command that it was started for.
     pub command: Option<String>,
 }
@@ -107,6 +109,7 @@ impl Agent {
             keep_all: options.keep_all,
             viewer,
         };
+        let data_streams = crate::streams::Streams::new(options.limits.streams());
         let store = Arc::new(Store::new(options.limits));
         let shared = Shared::new(Inner {
             store: store.clone(),
@@ -124,7 +127,8 @@ impl Agent {
             rates: intake::rates::Rates::default(),
             remote_config: crate::rc::RemoteConfig::default(),
             telemetry: intake::telemetry::Sessions::default(),
-            history: crate::history::History::open(options.data),
+            history: crate::history::History::open(options.data, options.impact),
+            data_streams,
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),
@@ -240,12 +244,12 @@ async fn wrong_method() -> axum::response::Response {
     ))
 }
 
-/// Looks for orphans, about once a second.
+/// Looks for what never came, about once a second.
 async fn judge(shared: Shared) {
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        shared.store().judge(now());
+        shared.judge(false);
     }
 }

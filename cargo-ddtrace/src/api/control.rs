@@ -43,5 +43,6 @@ pub(super) async fn put_rates(
 }
 
 pub(super) async fn clear(State(shared): State<Shared>) -> Json<Value> {
+    shared.data_streams().clear();
     Json(json!({"rev": shared.store().clear()}))
 }

@@ -16,6 +16,7 @@ pub mod services;
 pub mod span;
 pub mod status;
 pub mod stream;
+pub mod streams;
 pub mod suggest;
 pub mod tests;
 pub mod trace;
@@ -42,6 +43,8 @@ use crate::intake::telemetry::Sessions;
 use crate::rc::RemoteConfig;
 use crate::security::Policy;
 use crate::store::Store;
+use crate::store::problems::Problem;
+use crate::streams::Streams;
 
 /// What every handler can reach.
 #[derive(Debug, Clone)]
@@ -66,6 +69,7 @@ pub struct Inner {
     pub(crate) remote_config: RemoteConfig,
     pub(crate) telemetry: Sessions,
     pub(crate) history: History,
+    pub(crate) data_streams: Streams,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -129,6 +133,29 @@ impl Shared {
         &self.0.history
     }
 
+    /// Data streams.
+    pub fn data_streams(&self) -> &Streams {
+        &self.0.data_streams
+    }
+
+    /// Judges what was waited for; `all`: nothing will come any more.
+    pub fn judge(&self, all: bool) {
+        let now = crate::store::now();
+        if all {
+            self.store().judge_all(now);
+        } else {
+            self.store().judge(now);
+        }
+        let late = self.data_streams().lock().judge(now, all);
+        if !late.is_empty() {
+            self.store().change(|store| {
+                for (finding, request) in late {
+                    store.add_problem(Problem::of(&finding, None, None, request, now), None);
+                }
+            });
+        }
+    }
+
     /// Pushed settings, and the clients that ask for them.
     pub fn remote_config(&self) -> &RemoteConfig {
         &self.0.remote_config
@@ -171,6 +198,8 @@ pub fn routes() -> Router<Shared> {
                 .post(remote_config::push)
                 .delete(remote_config::withdraw),
         )
+        .route("/api/streams", get(streams::get))
+        .route("/api/streams/transactions", get(streams::transactions))
         .route("/api/tests/sessions", get(tests::sessions))
         .route("/api/tests/sessions/{id}", get(tests::session))
         .route("/api/tests/test", get(tests::test))

@@ -25,6 +25,7 @@ pub(super) fn show(shared: &Shared, store: &Kept) -> Value {
     let inner = shared.inner();
     let (spans, requests, summaries) = store.memory();
     let counts = &store.counts;
+    let streams = shared.data_streams().lock().memory();
     json!({
         "name": "cargo-ddtrace",
         "version": env!("CARGO_PKG_VERSION"),
@@ -59,7 +60,8 @@ pub(super) fn show(shared: &Shared, store: &Kept) -> Value {
             "spans": spans,
             "requests": requests,
             "summaries": summaries,
-            "total": spans + requests + summaries,
+            "streams": streams,
+            "total": spans + requests + summaries + streams,
         },
         "evicted": {"spans": counts.evicted_spans, "traces": counts.evicted_traces, "requests": store.requests.evicted},
         "kept_since": store.kept_since().map(|time| time.to_string()),

@@ -43,6 +43,8 @@ struct Topics {
     status: bool,
     config: bool,
     tests: bool,
+    streams: bool,
+    llm: bool,
 }
 
 /// One of the streams that may be open; frees its place on drop.
@@ -71,6 +73,8 @@ pub(super) async fn get(
         status: has("status"),
         config: has("config"),
         tests: has("tests"),
+        streams: has("streams"),
+        llm: has("llm"),
     };
     if shared.inner().streams.fetch_add(1, Ordering::Relaxed) >= STREAMS {
         shared.inner().streams.fetch_sub(1, Ordering::Relaxed);
@@ -150,7 +154,7 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
     };
     let (mut traces, mut numbers) = (BTreeSet::new(), Vec::new());
     let (mut problems, mut any, mut cleared, mut config) = (false, false, false, false);
-    let mut tests = false;
+    let (mut tests, mut streams, mut llm) = (false, false, false);
     for change in changes {
         any = true;
         match change {
@@ -160,6 +164,8 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
             Change::Status => {}
             Change::RemoteConfig => config = true,
             Change::Tests => tests = true,
+            Change::Streams => streams = true,
+            Change::Llm => llm = true,
             Change::Cleared => {
                 cleared = true;
                 traces.clear();
@@ -221,8 +227,14 @@ fn events(shared: &Shared, store: &Kept, topics: Topics, seen: u64, tick: bool) 
     if topics.config && config {
         event(&mut text, "config", rev, &json!({"rev": rev}));
     }
-    if topics.tests && tests {
-        event(&mut text, "tests", rev, &json!({"rev": rev}));
+    for (name, wanted) in [
+        ("tests", topics.tests && tests),
+        ("streams", topics.streams && streams),
+        ("llm", topics.llm && llm),
+    ] {
+        if wanted {
+            event(&mut text, name, rev, &json!({"rev": rev}));
+        }
     }
     if topics.status && (any || tick) {
         event(&mut text, "status", rev, &status::show(shared, store));

@@ -10,6 +10,7 @@ pub(super) enum Endpoint {
     Stats,
     Telemetry,
     RemoteConfig,
+    PipelineStats,
     Tests(Tests),
     /// Taken and kept, not understood.
     Other,
@@ -37,6 +38,7 @@ impl Endpoint {
             "/v0.6/stats" | "/api/v0.2/stats" => Endpoint::Stats,
             "/telemetry/proxy/api/v2/apmtelemetry" | "/api/v2/apmtelemetry" => Endpoint::Telemetry,
             "/v0.7/config" => Endpoint::RemoteConfig,
+            "/v0.1/pipeline_stats" => Endpoint::PipelineStats,
             "/v1/input" => Endpoint::Other,
             path => tests::behind_proxy(path)
                 .and_then(|(path, _)| Tests::of(path))
@@ -51,6 +53,7 @@ impl Endpoint {
             Endpoint::Stats => "stats",
             Endpoint::Telemetry => "telemetry",
             Endpoint::RemoteConfig => "config",
+            Endpoint::PipelineStats => "streams",
             Endpoint::Tests(_) => "tests",
             Endpoint::Other => "other",
             Endpoint::Unknown => "unknown",

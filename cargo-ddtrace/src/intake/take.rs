@@ -10,7 +10,7 @@ use super::body::BodyError;
 use super::endpoint::{Endpoint, Version};
 use super::model::Payload;
 use super::msgpack::{DecodeError, Fault};
-use super::{json, stats, telemetry, tests, v1, v04, v05, v07};
+use super::{json, stats, streams, telemetry, tests, v1, v04, v05, v07};
 use crate::api::Shared;
 use crate::store::counts::Client;
 use crate::store::requests::{Raw, Request as KeptRequest};
@@ -196,6 +196,7 @@ pub(super) fn take(
                 Err(error) => undecodable(shared, kept, &error, begun),
             }
         }
+        Endpoint::PipelineStats => streams::take(shared, kept, headers, body, begun),
         Endpoint::Tests(kind) => tests::take(shared, kind, kept, headers, body, begun),
         Endpoint::RemoteConfig => {
             kept.raw = raw(body.clone());
@@ -274,7 +275,7 @@ pub(super) fn rejected(rule: &'static Rule, detail: String) -> Finding {
     }
 }
 
-fn undecodable(
+pub(super) fn undecodable(
     shared: &Shared,
     kept: KeptRequest,
     error: &DecodeError,

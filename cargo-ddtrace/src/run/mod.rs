@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
 use crate::cli::{RunArgs, SummaryFormat};
-use crate::store::now;
 use child::{Child, Ended};
 use signals::{Signal, Signals};
 use summary::Summary;
@@ -95,7 +94,7 @@ pub async fn run(arguments: RunArgs, command: Vec<OsString>, is_cargo: bool) -> 
         return ended.status();
     }
     last_words(&agent, &mut signals).await;
-    agent.shared().store().judge_all(now());
+    agent.shared().judge(true);
     let summary = Summary::of(agent.shared(), ended, begun.elapsed());
     let never_ran = is_cargo && ended == Ended::Code(101) && summary.is_empty();
     if arguments.once && !never_ran {

@@ -16,6 +16,7 @@ pub struct Summary {
     counts: Counts,
     problems: BTreeMap<&'static str, u64>,
     levels: [u64; 4],
+    streams: crate::streams::Counts,
     products: Vec<&'static str>,
     ended: Ended,
     took: Duration,
@@ -24,6 +25,7 @@ pub struct Summary {
 impl Summary {
     /// Takes the counts of an agent.
     pub fn of(shared: &Shared, ended: Ended, took: Duration) -> Summary {
+        let streams = shared.data_streams().lock().counts;
         let store = shared.store().lock();
         let seen = |beginning: &str| {
             store
@@ -44,6 +46,7 @@ impl Summary {
         ];
         Summary {
             counts: store.counts.clone(),
+            streams,
             problems: store
                 .problems
                 .groups()
@@ -93,6 +96,12 @@ impl Summary {
             "evicted": counts.evicted_spans,
             "requests": counts.paths,
             "products": self.products,
+            "data_streams": {
+                "payloads": self.streams.payloads,
+                "points": self.streams.points,
+                "offsets": self.streams.offsets,
+                "transactions": self.streams.transactions,
+            },
             "exit": exit,
             "signal": signal,
             "duration_ms": self.took.as_millis() as u64,

@@ -58,9 +58,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    // Shares of the products that are still to come (LLM, snapshots, profiles) belong to the spans until then.
+    // Shares of the products that are still to come (snapshots, profiles) belong to the spans until then.
     fn spans(&self) -> usize {
-        self.memory / 100 * 70
+        self.memory / 100 * 60
     }
 
     fn requests(&self) -> usize {
@@ -68,7 +68,11 @@ impl Limits {
     }
 
     fn summaries(&self) -> usize {
-        self.memory / 100 * 20
+        self.memory / 100 * 15
+    }
+
+    pub(crate) fn streams(&self) -> usize {
+        self.memory / 100 * 5
     }
 }
 
@@ -85,6 +89,10 @@ pub enum Change {
     Status,
     /// Test sessions.
     Tests,
+    /// Data streams.
+    Streams,
+    /// Spans of LLM Observability, evaluations, experiments.
+    Llm,
     /// Pushed files, or what became of them.
     RemoteConfig,
     /// Everything is gone.

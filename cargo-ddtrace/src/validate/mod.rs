@@ -20,6 +20,7 @@ pub mod normalise;
 pub mod remote_config;
 pub mod request;
 pub mod secret;
+pub mod streams;
 pub mod structure;
 pub mod telemetry;
 pub mod time;
@@ -117,6 +118,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         secret::RULES,
         remote_config::RULES,
         telemetry::RULES,
+        streams::RULES,
     ]
     .into_iter()
     .flatten()

@@ -27,7 +27,7 @@ use axum::routing::get;
 use crate::api::Shared;
 
 /// The addresses that show the page; which view they mean is decided by `assets/app.js`.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/",
     "/trace/{id}",
     "/compare",
@@ -37,6 +37,7 @@ const PAGES: [&str; 11] = [
     "/requests",
     "/requests/{n}",
     "/settings",
+    "/streams",
     "/tests",
     "/tests/{id}",
 ];

@@ -92,7 +92,7 @@ pub(crate) fn send(address: &str, chunks: Vec<Vec<Span>>) -> Answer {
     post(address, "/v0.4/traces", "application/json", &body, count)
 }
 
-/// A request with the headers of a tracer. `address` is `host:port`.
+/// A request with the headers of a tracer that sends traces. `address` is `host:port`.
 pub(crate) fn post(
     address: &str,
     path: &str,
@@ -100,12 +100,34 @@ pub(crate) fn post(
     body: &[u8],
     traces: usize,
 ) -> Answer {
+    let traces = traces.to_string();
+    post_with(
+        address,
+        path,
+        content_type,
+        &[("X-Datadog-Trace-Count", &traces)],
+        body,
+    )
+}
+
+/// A request with the headers of a tracer, and others.
+pub(crate) fn post_with(
+    address: &str,
+    path: &str,
+    content_type: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the agent listens");
-    let head = format!(
+    let mut head = format!(
         "PUT {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
-         X-Datadog-Trace-Count: {traces}\r\nDatadog-Meta-Lang: rust\r\nDatadog-Meta-Lang-Version: 1.95.0\r\nDatadog-Meta-Tracer-Version: 0.1.0\r\n\r\n",
+         Datadog-Meta-Lang: rust\r\nDatadog-Meta-Lang-Version: 1.95.0\r\nDatadog-Meta-Tracer-Version: 0.1.0\r\n",
         body.len()
     );
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += "\r\n";
     stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body))

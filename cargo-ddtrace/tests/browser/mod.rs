@@ -15,6 +15,8 @@ mod list;
 mod pages;
 mod reading;
 mod settings;
+mod streams;
+mod streams_feed;
 mod tests;
 
 use std::io::{BufRead, BufReader};

@@ -15,3 +15,4 @@ mod run;
 mod search;
 mod security;
 mod stream;
+mod streams;

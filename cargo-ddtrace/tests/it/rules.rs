@@ -581,7 +581,9 @@ fn expected(id: &'static str) -> Vec<&'static str> {
 fn every_rule_has_such_a_payload_and_words_of_its_own() {
     let tested: BTreeSet<&str> = cases().into_iter().map(|(id, _)| id).collect();
     let all: BTreeSet<&str> = rules().map(|rule| rule.id).collect();
-    assert_eq!(tested, all);
+    // Those of products are broken one by one where their payloads are: streams.rs, and the tests beside the rules.
+    let own = rules().filter(|rule| !matches!(rule.area(), "streams" | "llm"));
+    assert_eq!(tested, own.map(|rule| rule.id).collect());
     let sentences: BTreeSet<&str> = rules().map(|rule| rule.sentence).collect();
     assert_eq!(sentences.len(), all.len());
     assert!(rules().all(|rule| !rule.advice.is_empty() && rule.id.contains('.')));

@@ -11,23 +11,26 @@ import * as frame from "./page/frame.js";
 import * as keyboard from "./page/keyboard.js";
 import * as route from "./page/route.js";
 
+const page = (name) => () => import(`./pages/${name}.js`);
+
 /** The rail, in its order. Later products add their line here and their module in `pages/`. */
 const PAGES = [
-  { path: "/", title: "Traces", icon: "traces", letter: "t", load: () => import("./pages/traces.js") },
-  { path: "/map", title: "Service map", icon: "map", letter: "m", load: () => import("./pages/map.js") },
-  { path: "/live", title: "Live", icon: "live", letter: "l", load: () => import("./pages/live.js") },
-  { path: "/tests", title: "Tests", icon: "check", letter: "e", load: () => import("./pages/tests.js") },
-  { path: "/problems", title: "Problems", icon: "problems", letter: "p", load: () => import("./pages/problems.js") },
-  { path: "/requests", title: "Requests", icon: "requests", letter: "r", load: () => import("./pages/requests.js") },
-  { path: "/settings", title: "Settings", icon: "sliders", letter: "s", load: () => import("./pages/settings.js") },
+  { path: "/", title: "Traces", icon: "traces", letter: "t", load: page("traces") },
+  { path: "/map", title: "Service map", icon: "map", letter: "m", load: page("map") },
+  { path: "/live", title: "Live", icon: "live", letter: "l", load: page("live") },
+  { path: "/streams", title: "Streams", icon: "streams", letter: "d", load: page("streams") },
+  { path: "/tests", title: "Tests", icon: "check", letter: "e", load: page("tests") },
+  { path: "/problems", title: "Problems", icon: "problems", letter: "p", load: page("problems") },
+  { path: "/requests", title: "Requests", icon: "requests", letter: "r", load: page("requests") },
+  { path: "/settings", title: "Settings", icon: "sliders", letter: "s", load: page("settings") },
 ];
 
 /** Pages that are reached from others; `under` is what the rail marks. */
 const INNER = [
-  { pattern: /^\/trace\/([^/]+)$/, under: "/", title: "Trace", load: () => import("./pages/trace.js") },
-  { pattern: /^\/(compare)$/, under: "/", title: "Compare", load: () => import("./pages/compare.js") },
-  { pattern: /^\/tests\/([^/]+)$/, under: "/tests", title: "Tests", load: () => import("./pages/tests.js") },
-  { pattern: /^\/requests\/(\d+)$/, under: "/requests", title: "Request", load: () => import("./pages/request.js") },
+  { pattern: /^\/trace\/([^/]+)$/, under: "/", title: "Trace", load: page("trace") },
+  { pattern: /^\/(compare)$/, under: "/", title: "Compare", load: page("compare") },
+  { pattern: /^\/tests\/([^/]+)$/, under: "/tests", title: "Tests", load: page("tests") },
+  { pattern: /^\/requests\/(\d+)$/, under: "/requests", title: "Request", load: page("request") },
 ];
 
 const { main, mark } = frame.build(PAGES);

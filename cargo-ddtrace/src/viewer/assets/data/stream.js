@@ -5,7 +5,7 @@
  * of its stream, since a browser opens only six connections to one host, whatever the tabs.
  */
 
-/** @typedef {"traces"|"problems"|"requests"|"status"|"config"|"cleared"|"reset"|"state"} Topic */
+/** @typedef {"traces"|"problems"|"requests"|"status"|"config"|"tests"|"streams"|"llm"|"cleared"|"reset"|"state"} Topic */
 
 /** @type {Map<Topic, Set<(data: any) => void>>} */
 const listeners = new Map();
@@ -28,10 +28,10 @@ export function start() {
 }
 
 function connect() {
-  source = new EventSource("/api/stream?topics=traces,problems,requests,status,config,tests");
+  source = new EventSource("/api/stream?topics=traces,problems,requests,status,config,tests,streams,llm");
   source.addEventListener("open", () => become("live"));
   source.addEventListener("error", () => become("lost"));
-  for (const topic of ["traces", "problems", "requests", "status", "config", "tests", "cleared", "reset"]) {
+  for (const topic of ["traces", "problems", "requests", "status", "config", "tests", "streams", "llm", "cleared", "reset"]) {
     source.addEventListener(topic, (event) => {
       if (paused && topic !== "status") {
         missed = true;
