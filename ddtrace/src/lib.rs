@@ -52,6 +52,7 @@
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tonic` | server and client spans for gRPC calls of tonic 0.14: `Server::builder().layer(ddtrace::tonic::server::layer())`, `ddtrace::tonic::client::trace(channel)` | no |
 //! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
@@ -109,6 +110,8 @@ pub use ddtrace_reqwest as reqwest;
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tonic")]
+pub use ddtrace_tonic as tonic;
 #[cfg(feature = "tower")]
 pub use ddtrace_tower as tower;
 #[cfg(feature = "tracing")]
