@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::client_ip(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::core::client_ip(data));

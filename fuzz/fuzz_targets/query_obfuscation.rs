@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::query_obfuscation(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::core::query_obfuscation(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::sampling_rules(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::core::sampling_rules(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::span_rules(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::core::span_rules(data));

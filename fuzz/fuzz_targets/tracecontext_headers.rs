@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::tracecontext_headers(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ddtrace_fuzz::core::tracecontext_headers(data));

@@ -1,10 +1,12 @@
 //! Replays the seeds and findings of the fuzz targets, which live outside the workspace in `fuzz/`.
 
-#[path = "../../../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/src/corpus.rs"]
+#[expect(unreachable_pub, reason = "the targets use it as a crate")]
+mod corpus;
+#[path = "../../../fuzz/src/core.rs"]
 #[expect(unreachable_pub, reason = "the targets use it as a crate")]
 mod targets;
 
-use std::fs;
 use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
@@ -26,13 +28,6 @@ fn every_input_of_the_corpus_is_survived() {
         ("tracestate", targets::tracestate),
     ];
     for (target, run) in targets {
-        let mut replayed = 0;
-        for entry in fs::read_dir(corpus.join(target)).expect("the target has a corpus") {
-            let path = entry.expect("the corpus can be listed").path();
-            println!("{}", path.display());
-            run(&fs::read(&path).expect("the input can be read"));
-            replayed += 1;
-        }
-        assert!(replayed > 0, "{target} has no input");
+        corpus::replay(&corpus, target, run);
     }
 }

@@ -1,147 +1,80 @@
-//! The `tower` layer and the service it makes.
+//! What is axum's own in the layer: settings, name, and where a request says its route.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::net::SocketAddr;
 
-use bytes::Bytes;
-use ddtrace_core::events::Block;
-use http::{Request, Response};
-use http_body::Body;
-use pin_project_lite::pin_project;
-use tower_layer::Layer;
-use tower_service::Service;
+use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
+use ddtrace_core::instrument::Settings;
+use ddtrace_core::trace::{Site, SpanKind};
+use ddtrace_tower::server::{Answerable, Peer, RequestSpan, Server};
+use http::{Extensions, Request, Uri};
 
-use crate::body::TracedBody;
-use crate::request::{RequestSpan, Started, within};
+static SETTINGS: Settings = Settings::of("axum");
 
-/// Makes a span of every request that passes. See the [crate](crate) for where to put it.
-pub fn layer() -> TraceLayer {
-    TraceLayer { _private: () }
+ddtrace_core::site! {
+    static REQUEST: Site = Site::new("axum.request", "request", module_path!(), file!(), line!())
+        .with_span_type("web")
+        .with_kind(SpanKind::Server)
+        .with_component("axum");
 }
 
-/// A [`Layer`] that makes a span of every request; made by [`layer`].
+/// Stands for axum in the types of its layer.
 #[derive(Clone, Copy, Debug)]
-pub struct TraceLayer {
-    _private: (),
-}
+pub enum Axum {}
 
-impl<S> Layer<S> for TraceLayer {
-    type Service = Trace<S>;
+/// The route that a request matched.
+#[derive(Clone, Debug)]
+pub struct Route(MatchedPath);
 
-    fn layer(&self, inner: S) -> Trace<S> {
-        Trace { inner }
+impl AsRef<str> for Route {
+    fn as_ref(&self) -> &str {
+        self.0.as_str()
     }
 }
+
+impl Server for Axum {
+    const NAME: &'static str = "axum";
+    const HAS_ROUTES: bool = true;
+    type Route = Route;
+
+    fn settings() -> &'static Settings {
+        &SETTINGS
+    }
+
+    fn site() -> &'static Site {
+        &REQUEST
+    }
+
+    fn route(extensions: &Extensions) -> Option<Route> {
+        extensions.get::<MatchedPath>().cloned().map(Route)
+    }
+
+    fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+        match extensions.get::<ConnectInfo<SocketAddr>>() {
+            Some(&ConnectInfo(peer)) => Some(peer),
+            None => extensions.get::<Peer>().map(|&Peer(peer)| peer),
+        }
+    }
+
+    /// A nested router sees only the rest of the target.
+    fn target<B>(request: &Request<B>) -> &Uri {
+        let original = request.extensions().get::<OriginalUri>();
+        original.map_or(request.uri(), |OriginalUri(original)| original)
+    }
+}
+
+/// Makes a span of every request that passes. See the [crate] for where to put it.
+pub fn layer() -> TraceLayer {
+    TraceLayer::new()
+}
+
+/// A [`Layer`](tower_layer::Layer) that makes a span of every request; made by [`layer`].
+pub type TraceLayer = ddtrace_tower::server::TraceLayer<Axum>;
 
 /// The service that [`TraceLayer`] makes.
-#[derive(Clone, Copy, Debug)]
-pub struct Trace<S> {
-    inner: S,
-}
+pub type Trace<S> = ddtrace_tower::server::Trace<S, Axum>;
 
-impl<S, B, R> Service<Request<B>> for Trace<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
-{
-    type Response = Response<TracedBody<R>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+/// The future of a response; made by [`Trace`].
+pub type ResponseFuture<F> = ddtrace_tower::server::ResponseFuture<F, Axum>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S::Future> {
-        match RequestSpan::start(&mut request) {
-            Started::Off => ResponseFuture {
-                inner: Some(self.inner.call(request)),
-                span: None,
-                answer: None,
-            },
-            Started::Blocked(span, block) => ResponseFuture {
-                inner: None,
-                span: Some(span),
-                answer: Some(block),
-            },
-            Started::Span(mut span) => {
-                // A service may begin its work in `call`, so it is called within the span.
-                let inner = span.within(|| self.inner.call(request));
-                ResponseFuture {
-                    inner: Some(inner),
-                    span: Some(span),
-                    answer: None,
-                }
-            }
-        }
-    }
-}
-
-pin_project! {
-    /// The future of a response; made by [`Trace`].
-    #[must_use = "futures do nothing unless polled"]
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
-        // Gone once it has completed, or if the request was answered without it.
-        #[pin]
-        inner: Option<F>,
-        span: Option<RequestSpan>,
-        answer: Option<Box<Block>>,
-    }
-
-    impl<F> PinnedDrop for ResponseFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if let Some(span) = this.span.take() {
-                span.abandoned_in(|| this.inner.set(None));
-            }
-        }
-    }
-}
-
-impl<F, R, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    R: Body<Data = Bytes>,
-{
-    type Output = Result<Response<TracedBody<R>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let (Some(span), Some(block)) = (&mut this.span, this.answer.take()) {
-            let response = answer(*block);
-            span.responded(&response);
-            return Poll::Ready(Ok(
-                response.map(|bytes| TracedBody::answer(bytes, this.span.take()))
-            ));
-        }
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
-        let result = ready!(within(this.span, || inner.poll(cx)));
-        this.inner.set(None);
-        let Some(mut span) = this.span.take() else {
-            return Poll::Ready(
-                result.map(|response| response.map(|body| TracedBody::inner(body, None))),
-            );
-        };
-        match result {
-            Ok(response) => {
-                let ends_with_head = span.responded(&response);
-                let span = (!ends_with_head).then_some(span);
-                Poll::Ready(Ok(response.map(|body| TracedBody::inner(body, span))))
-            }
-            Err(error) => {
-                span.failed();
-                Poll::Ready(Err(error))
-            }
-        }
-    }
-}
-
-fn answer(block: Block) -> Response<Bytes> {
-    let mut response = Response::new(block.body);
-    *response.status_mut() = block.status;
-    *response.headers_mut() = block.headers;
-    response
-}
+/// A response's body, with the span that ends when it does.
+pub type TracedBody<B> = ddtrace_tower::exchange::TracedBody<Answerable<B>, RequestSpan<Axum>>;

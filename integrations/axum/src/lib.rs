@@ -36,12 +36,9 @@
 //! Nothing is copied but what becomes a tag: bodies pass through untouched, frame by frame. Addresses are known only
 //! if the server was started with `into_make_service_with_connect_info`.
 
-mod body;
 mod layer;
-mod request;
 
-pub use body::TracedBody;
-pub use layer::{ResponseFuture, Trace, TraceLayer, layer};
+pub use layer::{Axum, ResponseFuture, Route, Trace, TraceLayer, TracedBody, layer};
 
 ddtrace_core::instrument::inventory::submit! {
     ddtrace_core::instrument::Integration::new("axum", "axum", "0.8")

@@ -13,6 +13,12 @@
 //! [`execute_traced`](ClientExt::execute_traced) that of `execute`, where the request was built before. Clients, requests,
 //! responses and errors stay reqwest's own: it has no hook that sees requests (its connector layers see connections), so the call is the place.
 //!
+//! | client | feature | what to write |
+//! | --- | --- | --- |
+//! | `reqwest::Client` | | `request.send_traced().await` |
+//! | `reqwest::blocking::Client` | `blocking` | `request.send_traced()`, by `ddtrace_reqwest::blocking::RequestBuilderExt` |
+//! | `reqwest_middleware::ClientWithMiddleware` | `middleware` | `ClientBuilder::with(ddtrace_reqwest::middleware::layer())`, and `send` as ever |
+//!
 //! # What a span says
 //!
 //! Name `reqwest.request`, type `http`, kind `client`. Resource: method and path with its numbers and ids taken out
@@ -25,8 +31,20 @@
 //! The service is `reqwest`, or `DD_REQWEST_SERVICE`, or the host that is called with `DD_REQWEST_SPLIT_BY_DOMAIN=true`.
 //! `DD_REQWEST_DISTRIBUTED_TRACING=false` keeps trace context out of the headers, `DD_TRACE_REQWEST_ENABLED=false` switches the
 //! integration off. Headers of trace context that are there already are replaced, never doubled.
+//!
+//! # Bodies
+//!
+//! Products may follow an exchange ([`HttpClientExchange`](ddtrace_core::events::HttpClientExchange)): they see a request's body that is in
+//! memory, and the chunks of the response as the program reads them, by whichever method. The program reads the same bytes in the same
+//! chunks at its own pace. Without such a product, and for every exchange that none is interested in, bodies are not touched.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "middleware")]
+pub mod middleware;
+mod request;
 mod send;
+mod tap;
 
 pub use send::{ClientExt, RequestBuilderExt};
 

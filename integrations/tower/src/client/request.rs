@@ -1,0 +1,238 @@
+//! The span of a request on its way out.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{self, Display, Write as _};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse};
+use ddtrace_core::http::endpoint;
+use ddtrace_core::instrument::{Enabled, Settings};
+use ddtrace_core::trace::{Site, Span};
+use http::header::HOST;
+use http::uri::Scheme;
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+
+use crate::exchange::{Exchange, ExchangeFuture, Fails, Rest, Stage};
+use crate::server::rest;
+
+/// The tag of a request that was given up.
+const CANCELLED: &str = "http.request.cancelled";
+
+/// A library that sends requests: what of its spans is its own.
+///
+/// A type without values stands for it.
+pub trait Client: 'static {
+    /// The integration's name in settings, and the service of its spans.
+    const NAME: &'static str;
+
+    /// Its settings.
+    fn settings() -> &'static Settings;
+
+    /// Where its spans come from.
+    fn site() -> &'static Site;
+
+    /// An error of one of the library's own types, so that its causes can be told.
+    fn known_error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+        let _ = error;
+        None
+    }
+
+    /// What kind of error it is, in a word.
+    fn error_kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
+        let _ = error;
+        None
+    }
+}
+
+/// The mark of a request that has a span, among its extensions, so that a layer inside makes none.
+#[derive(Clone, Copy, Debug)]
+struct InSpan;
+
+/// Marks a request whose span is made elsewhere. False if it was marked before: then nobody else has to make one.
+pub fn mark(extensions: &mut Extensions) -> bool {
+    extensions.insert(InSpan).is_none()
+}
+
+/// The future of a response; made by [`send`].
+pub type ResponseFuture<F, C> = ExchangeFuture<F, RequestSpan<C>>;
+
+/// Sends a request by `call`, in a span and with its context in the headers. A request that a layer outside of this one has in
+/// hand goes on as it is.
+pub fn send<C: Client, B, F>(
+    mut request: Request<B>,
+    call: impl FnOnce(Request<B>) -> F,
+) -> ResponseFuture<F, C> {
+    let span = RequestSpan::start(&mut request);
+    ExchangeFuture::new(span, || call(request))
+}
+
+/// The span of a request that is under way; ends when dropped.
+pub struct RequestSpan<C> {
+    span: Span,
+    settings: Arc<Enabled>,
+    method: Method,
+    of: PhantomData<fn() -> C>,
+}
+
+impl<C> fmt::Debug for RequestSpan<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestSpan")
+            .field("span", &self.span)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Client> RequestSpan<C> {
+    fn start<B>(request: &mut Request<B>) -> Option<Self> {
+        if request.extensions().get::<InSpan>().is_some() {
+            return None;
+        }
+        let settings = C::settings().get()?;
+        let mut span = Span::start(C::site());
+        if span.is_recording() {
+            describe::<C>(
+                &mut span,
+                &settings,
+                request.method(),
+                request.uri(),
+                request.headers(),
+            );
+        }
+        if settings.own.distributed_tracing {
+            // With tracing off, what came in with the request that is being served goes on from here.
+            let _active = span.enter();
+            ddtrace_core::trace::inject(request.headers_mut());
+        }
+        mark(request.extensions_mut());
+        Some(Self {
+            span,
+            settings,
+            method: request.method().clone(),
+            of: PhantomData,
+        })
+    }
+}
+
+fn describe<C: Client>(
+    span: &mut Span,
+    settings: &Enabled,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) {
+    let authority = authority(uri, headers);
+    let by_domain = authority
+        .as_deref()
+        .filter(|_| settings.own.split_by_domain && settings.own.service.is_none());
+    match by_domain {
+        Some(host) => {
+            span.set_service(host);
+            span.set_tag("_dd.svc_src", "opt.split_by_domain");
+        }
+        None => settings.set_service(span, Some(C::NAME)),
+    }
+    if settings.names_by_v1() {
+        span.set_name("http.client.request");
+    }
+    span.set_resource(&format!("{method} {}", endpoint(uri.path())));
+    let url = url(uri, authority.as_deref());
+    settings
+        .http()
+        .tag_client_request(span, method, &url, headers);
+    events::dispatch::<HttpClientRequest<'_>>(|| {
+        HttpClientRequest::new(span, method, &url, headers)
+    });
+}
+
+/// Where it goes: host, and port if it is not the scheme's. A request that is written to a connection in hand has it in a header.
+fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    if let Some(host) = uri.host() {
+        let default = match uri.scheme_str() {
+            Some("http") => Some(80),
+            Some("https") => Some(443),
+            _ => None,
+        };
+        let port = uri.port_u16().filter(|port| Some(*port) != default);
+        return Some(port.map_or(Cow::Borrowed(host), |port| format!("{host}:{port}").into()));
+    }
+    headers.get(HOST)?.to_str().ok().map(Cow::Borrowed)
+}
+
+/// The absolute URL of a request.
+fn url(uri: &Uri, authority: Option<&str>) -> String {
+    let mut url = String::with_capacity(64);
+    url.push_str(uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()));
+    url.push_str("://");
+    url.push_str(authority.unwrap_or_default());
+    url.push_str(
+        uri.path_and_query()
+            .map_or(uri.path(), |target| target.as_str()),
+    );
+    url
+}
+
+impl<C: Client> Exchange for RequestSpan<C> {
+    fn within<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        let _active = self.span.enter();
+        work()
+    }
+
+    fn reading<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    fn responded<B>(&mut self, response: &Response<B>) -> Rest {
+        let (status, headers) = (response.status(), response.headers());
+        if self.span.is_recording() {
+            let span = &mut self.span;
+            self.settings.http().tag_response(span, status, headers);
+            events::dispatch::<HttpClientResponse<'_>>(|| {
+                HttpClientResponse::new(span, status, headers)
+            });
+        }
+        rest(&self.method, status, headers)
+    }
+
+    fn given_up(mut self, at: Stage) {
+        // Who only wants the status drops a body without having asked for any of it.
+        if at != Stage::Unread {
+            self.span.set_tag(CANCELLED, true);
+        }
+    }
+}
+
+impl<C: Client, E: Any + Display> Fails<E> for RequestSpan<C> {
+    fn failed(mut self, error: &E, at: Stage) {
+        if self.span.is_recording() {
+            let known = unboxed(error).or_else(|| C::known_error(error));
+            let default = match at {
+                Stage::Head => "request",
+                Stage::Unread | Stage::Body => "body",
+            };
+            let kind = known.and_then(C::error_kind).unwrap_or(default);
+            self.span
+                .set_error_message(kind, &message(error, known), None);
+        }
+    }
+}
+
+/// The error in a box of tower's, if it is one.
+fn unboxed(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    let boxed = error.downcast_ref::<Box<dyn Error + Send + Sync>>()?;
+    Some(&**boxed)
+}
+
+/// The error and its causes, as far as they are known. Libraries under HTTP services do not put URLs into these.
+fn message(error: &dyn Display, known: Option<&(dyn Error + 'static)>) -> String {
+    let mut message = error.to_string();
+    let mut source = known.and_then(Error::source);
+    while let Some(cause) = source {
+        // Writing to a string does not fail, a cause that will not be written is left out.
+        let _ = write!(message, ": {cause}");
+        source = cause.source();
+    }
+    message
+}
