@@ -31,6 +31,8 @@ mod current;
 mod encoding;
 mod extractors;
 mod hash;
+#[doc(hidden)]
+pub mod instrument;
 mod listen;
 mod offset;
 mod pathway;
@@ -38,6 +40,7 @@ mod payload;
 mod switch;
 mod tags;
 mod task;
+pub mod test_support;
 mod time;
 mod transaction;
 

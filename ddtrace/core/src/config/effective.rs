@@ -227,6 +227,9 @@ pub struct Config {
     pub peer_service_mapping: BTreeMap<String, String>,
     pub dbm_propagation_mode: DbmMode,
     pub dbm_inject_base_hash: bool,
+    pub pool_acquire_spans: bool,
+    pub redis_command_length: usize,
+    pub redis_resource_only_command: bool,
 
     pub stats_computation: bool,
     pub stats_additional_tags: Vec<String>,

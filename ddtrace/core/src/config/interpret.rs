@@ -98,7 +98,8 @@ impl Config {
         };
 
         let wants_v05 = values.text(DD_TRACE_API_VERSION).as_deref() == Some("v0.5");
-        let api_version = if wants_v05 && (appsec || cfg!(windows)) {
+        let needs_structs = appsec || values.flag(DD_LLMOBS_ENABLED);
+        let api_version = if wants_v05 && (needs_structs || cfg!(windows)) {
             problems.push(Problem {
                 level: Level::Warn,
                 origin: values.origin(DD_TRACE_API_VERSION),
@@ -228,6 +229,9 @@ impl Config {
                 _ => DbmMode::Disabled,
             },
             dbm_inject_base_hash: values.flag(DD_DBM_INJECT_SQL_BASEHASH),
+            pool_acquire_spans: values.flag(DD_SQLX_TRACE_POOL_ACQUIRE),
+            redis_command_length: values.size(DD_REDIS_CMD_MAX_LENGTH),
+            redis_resource_only_command: values.flag(DD_REDIS_RESOURCE_ONLY_COMMAND),
 
             stats_computation: values.flag(DD_TRACE_STATS_COMPUTATION_ENABLED),
             stats_additional_tags: values.list(DD_TRACE_STATS_ADDITIONAL_TAGS),
