@@ -49,6 +49,7 @@
 mod annotation;
 mod current;
 mod distributed;
+mod evaluation;
 mod event;
 mod experiments;
 #[cfg(test)]
@@ -82,6 +83,10 @@ pub use annotation::{AnnotateError, Annotation};
 pub use current::{AnnotationContext, annotation_context};
 pub use distributed::{
     DistributedContext, activate_distributed_headers, inject_distributed_headers,
+};
+pub use evaluation::{
+    Assessment, Evaluation, EvaluationError, Feedback, FeedbackTarget, Metric, Scope, Submitter,
+    Target,
 };
 pub use kind::Kind;
 pub use model::{
