@@ -13,6 +13,7 @@ fn every_integration_and_every_annotated_function_is_listed() {
         "integrations": [
             "axum 0.8",
             "hyper 1",
+            "kafka 0.39",
             "log 0.4",
             "opentelemetry 0.33",
             "reqwest 0.13",

@@ -67,6 +67,7 @@ mod error;
 mod exchange;
 mod http;
 mod listeners;
+mod messaging;
 mod sql;
 mod tapped;
 
@@ -75,6 +76,10 @@ pub use error::HandledError;
 pub use exchange::{End, HttpClientExchange, TAPS, Tap, Taps};
 pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};
 pub use listeners::{Listeners, Phase, panics};
+pub use messaging::{
+    MessageCommit, MessageConsume, MessageDelivered, MessageHeaders, MessageProcess,
+    MessageProduce, MessageWatermark,
+};
 pub use sql::{SqlQueryFinished, SqlQueryStarted};
 pub use tapped::{Describe, Tapped};
 
