@@ -19,6 +19,7 @@ fn every_integration_and_every_annotated_function_is_listed() {
             "reqwest 0.13",
             "sqlx 0.8",
             "sqlx 0.9",
+            "tonic 0.14",
             "tower 0.3",
             "tracing 0.1",
         ],
