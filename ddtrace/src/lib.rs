@@ -44,12 +44,14 @@
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
+//! | `redis` | command spans for redis 1: `ddtrace::redis::Traced::new(connection, client.get_connection_info())` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tokio-postgres` | query spans for tokio-postgres 0.7: `ddtrace::tokio_postgres::connect(config, tls)` | no |
 //! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
@@ -96,12 +98,16 @@ pub use ddtrace_hyper as hyper;
 pub use ddtrace_log as log;
 #[cfg(feature = "opentelemetry")]
 pub use ddtrace_opentelemetry as opentelemetry;
+#[cfg(feature = "redis")]
+pub use ddtrace_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tokio-postgres")]
+pub use ddtrace_tokio_postgres as tokio_postgres;
 #[cfg(feature = "tower")]
 pub use ddtrace_tower as tower;
 #[cfg(feature = "tracing")]
