@@ -14,7 +14,7 @@ use tokio_postgres::{Config, Connection, Error, Row, SimpleQueryMessage, Socket}
 
 use crate::copy::CopyInSink;
 use crate::failure::failure;
-use crate::queries::{begin, count_all, count_messages, count_optional, open, queries, run};
+use crate::queries::{begin, count_messages, count_optional, open, queries, run};
 use crate::statement::{Statement, ToStatement};
 use crate::streams::{CopyOutStream, RowStream, SimpleQueryStream};
 use crate::transaction::{Transaction, TransactionBuilder};

@@ -54,17 +54,12 @@ pub(crate) fn begin<S: ?Sized + ToStatement>(
     (query, commented.map(|commented| commented.text))
 }
 
-pub(crate) fn count_all<T>(rows: &Vec<T>) -> u64 {
-    rows.len() as u64
-}
-
 pub(crate) fn count_optional<T>(row: &Option<T>) -> u64 {
     u64::from(row.is_some())
 }
 
 /// Rows that came back, or else rows that were changed, of all the statements in the text.
-#[allow(clippy::ptr_arg, reason = "the type of the library's result")]
-pub(crate) fn count_messages(messages: &Vec<SimpleQueryMessage>) -> u64 {
+pub(crate) fn count_messages(messages: &[SimpleQueryMessage]) -> u64 {
     let (mut rows, mut affected) = (0, 0);
     for message in messages {
         match message {
@@ -151,8 +146,12 @@ macro_rules! queries {
         where
             S: ?Sized + ToStatement,
         {
-            run!(self, statement, count_all, |client, statement| client
-                .query(statement, params))
+            run!(
+                self,
+                statement,
+                |rows| rows.len() as u64,
+                |client, statement| client.query(statement, params)
+            )
         }
 
         /// Runs a statement that has exactly one row. See [`tokio_postgres::Client::query_one`].
@@ -204,8 +203,12 @@ macro_rules! queries {
             S: ?Sized + ToStatement,
             S::Inner: fmt::Debug,
         {
-            run!(self, statement, count_all, |client, statement| client
-                .query_scalar(statement, params))
+            run!(
+                self,
+                statement,
+                |rows| rows.len() as u64,
+                |client, statement| client.query_scalar(statement, params)
+            )
         }
 
         /// Runs a statement whose rows have one column. See [`tokio_postgres::Client::query_one_scalar`].
@@ -273,8 +276,12 @@ macro_rules! queries {
             statement: &str,
             params: &[(&(dyn ToSql + Sync), Type)],
         ) -> Result<Vec<Row>, Error> {
-            run!(self, statement, count_all, |client, statement| client
-                .query_typed(statement, params))
+            run!(
+                self,
+                statement,
+                |rows| rows.len() as u64,
+                |client, statement| client.query_typed(statement, params)
+            )
         }
 
         /// Runs a text with typed parameters that has exactly one row. See [`tokio_postgres::Client::query_typed_one`].
@@ -409,8 +416,12 @@ macro_rules! queries {
             &self,
             statement: &str,
         ) -> Result<Vec<SimpleQueryMessage>, Error> {
-            run!(self, statement, count_messages, |client, statement| client
-                .simple_query(statement))
+            run!(
+                self,
+                statement,
+                |messages| count_messages(messages),
+                |client, statement| client.simple_query(statement)
+            )
         }
 
         /// Runs texts without parameters, and gives a stream of what they answer. See [`tokio_postgres::Client::simple_query_raw`].

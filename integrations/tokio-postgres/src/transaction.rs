@@ -11,9 +11,7 @@ use tokio_postgres::{Error, IsolationLevel, Row, SimpleQueryMessage};
 
 use crate::copy::CopyInSink;
 use crate::failure::failure;
-use crate::queries::{
-    SETTINGS, SYSTEM, begin, count_all, count_messages, count_optional, open, queries, run,
-};
+use crate::queries::{SETTINGS, SYSTEM, begin, count_messages, count_optional, open, queries, run};
 use crate::statement::{Portal, Statement, ToStatement};
 use crate::streams::{CopyOutStream, RowStream, SimpleQueryStream};
 
@@ -107,7 +105,7 @@ impl<'a> Transaction<'a> {
     pub async fn query_portal(&self, portal: &Portal, max_rows: i32) -> Result<Vec<Row>, Error> {
         let query = Query::start(SETTINGS.get(), &SYSTEM, &self.target, portal.text());
         let rows = self.inner.query_portal(portal, max_rows);
-        query.run(rows, count_all, failure).await
+        query.run(rows, |rows| rows.len() as u64, failure).await
     }
 
     /// Runs a portal on and gives a stream of its rows; see [`tokio_postgres::Transaction::query_portal_raw`].

@@ -281,6 +281,10 @@ pub struct Config {
     pub profiling_enabled: bool,
     pub data_streams_enabled: bool,
     pub data_streams_interval: Duration,
+    /// A JSON array, not looked into.
+    pub data_streams_transaction_extractors: Option<String>,
+    pub kafka_propagation: bool,
+    pub kafka_empty_poll: bool,
     pub dynamic_instrumentation_enabled: bool,
     pub otel_enabled: bool,
     pub otlp_headers: Option<Secret>,

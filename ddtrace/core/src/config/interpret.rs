@@ -98,7 +98,8 @@ impl Config {
         };
 
         let wants_v05 = values.text(DD_TRACE_API_VERSION).as_deref() == Some("v0.5");
-        let api_version = if wants_v05 && (appsec || cfg!(windows)) {
+        let needs_structs = appsec || values.flag(DD_LLMOBS_ENABLED);
+        let api_version = if wants_v05 && (needs_structs || cfg!(windows)) {
             problems.push(Problem {
                 level: Level::Warn,
                 origin: values.origin(DD_TRACE_API_VERSION),
@@ -287,6 +288,10 @@ impl Config {
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
             data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
             data_streams_interval: values.seconds(_DD_TRACE_STATS_WRITER_INTERVAL),
+            data_streams_transaction_extractors: values
+                .text(DD_DATA_STREAMS_TRANSACTION_EXTRACTORS),
+            kafka_propagation: values.flag(DD_KAFKA_PROPAGATION_ENABLED),
+            kafka_empty_poll: values.flag(DD_KAFKA_EMPTY_POLL_ENABLED),
             dynamic_instrumentation_enabled: values.flag(DD_DYNAMIC_INSTRUMENTATION_ENABLED),
             otel_enabled: values.flag(DD_TRACE_OTEL_ENABLED),
             otlp_headers: values.secret(OTEL_EXPORTER_OTLP_TRACES_HEADERS),
