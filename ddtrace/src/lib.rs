@@ -39,6 +39,7 @@
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
 //! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
+//! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
@@ -87,6 +88,9 @@ pub use ddtrace_core::worker::{
 pub use ddtrace_ci_visibility as ci_visibility;
 #[cfg(feature = "data-streams")]
 pub use ddtrace_data_streams as data_streams;
+
+#[cfg(feature = "llmobs")]
+pub use ddtrace_llmobs as llmobs;
 
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
