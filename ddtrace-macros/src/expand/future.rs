@@ -217,28 +217,42 @@ fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
     if !started {
         return (ours!(let __dd_start = #begin;), false);
     }
-    let prelude = (!prelude.is_empty()).then(|| ours!(if __dd_span.is_recording() { #prelude }));
     let entered = plan.kind.is_some() || plan.checkpoint.is_some();
     let mutable = entered.then(|| ours!(mut));
-    let begin = ours! {
-        let #mutable __dd_start = {
-            let mut __dd_span = #begin.start();
-            #prelude
-            __dd_span
-        };
-    };
-    let kind = plan.kind.map(|args| {
-        let begin = llm::begin(&plan.private);
-        let inputs = llm::at_start(args, plan);
-        ours! {
-            let __dd_llm = {
-                let __dd_entered = __dd_start.enter();
-                #begin
+    let Some(args) = plan.kind else {
+        let prelude =
+            (!prelude.is_empty()).then(|| ours!(if __dd_span.is_recording() { #prelude }));
+        let begin = ours! {
+            let #mutable __dd_start = {
+                let mut __dd_span = #begin.start();
+                #prelude
+                __dd_span
             };
-            #inputs
+        };
+        return (begin, true);
+    };
+    // What the options of the span say goes over what the kind says.
+    let prelude = (!prelude.is_empty()).then(|| {
+        ours! {
+            {
+                let __dd_span = &mut __dd_start;
+                if __dd_span.is_recording() { #prelude }
+            }
         }
     });
-    (ours!(#begin #kind), true)
+    let begin_kind = llm::begin(&plan.private);
+    let inputs = llm::at_start(args, plan);
+    let begin = ours! {
+        let mut __dd_start = #begin.start();
+        let __dd_llm = {
+            let __dd_entered = __dd_start.enter();
+            let __dd_llm = #begin_kind;
+            #inputs
+            __dd_llm
+        };
+        #prelude
+    };
+    (begin, true)
 }
 
 /// The statics that stand before everything else.

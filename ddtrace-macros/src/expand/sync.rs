@@ -86,8 +86,10 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
         true => outcome.read(plan, &ours!(&__dd_ret)),
         false => TokenStream::new(),
     };
+    // A body that never ends makes what follows unreachable, which is nobody's mistake.
     ours! {
         let __dd_ret: #ty = #value;
+        #[allow(unreachable_code)]
         #read
         #outputs
         #at_end
