@@ -53,14 +53,14 @@ pub fn arguments<const N: usize>(arguments: [(&'static str, Captured); N]) -> Ca
 /// Texts, which need no formatting.
 pub trait Text {
     /// The text.
-    fn text(&self) -> &str;
+    fn plain_text(&self) -> &str;
 }
 
 macro_rules! texts {
     ($($text:ty)*) => {$(
         impl Text for $text {
             #[inline]
-            fn text(&self) -> &str {
+            fn plain_text(&self) -> &str {
                 self
             }
         }
@@ -70,8 +70,8 @@ texts!(str String Cow<'_, str> Box<str> Arc<str> Rc<str>);
 
 impl<T: Text + ?Sized> Text for &T {
     #[inline]
-    fn text(&self) -> &str {
-        (**self).text()
+    fn plain_text(&self) -> &str {
+        (**self).plain_text()
     }
 }
 
@@ -90,7 +90,7 @@ impl IsNothing<'_, ()> {
 impl<T: Text + ?Sized> IsText<'_, T> {
     /// The text.
     pub fn captured(&self) -> Captured {
-        Captured::Text(cut(self.get().text()))
+        Captured::Text(cut(self.get().plain_text()))
     }
 }
 

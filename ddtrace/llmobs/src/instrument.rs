@@ -8,7 +8,7 @@
 //!   [`active`];
 //! * what a function returns to work later is wrapped in [`future`], [`stream`] or [`iter`].
 //!
-//! With the product off `begin` is one relaxed load, and everything on a recording one test.
+//! With the product off there is one relaxed load, [`is_on`], and everything on a recording is one test.
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -45,13 +45,10 @@ pub fn is_on() -> bool {
     crate::switch::is_on()
 }
 
-/// Makes the active span, if it is one of this site, a span of the product.
+/// Makes the active span, if it is one of this site, a span of the product. `on` says whether the product was found on.
 #[inline]
-pub fn begin(call: &'static Call, site: &'static Site) -> Open {
-    if !is_on() {
-        return Open::OFF;
-    }
-    begin_on(call, site)
+pub fn begin(on: bool, call: &'static Call, site: &'static Site) -> Open {
+    if on { begin_on(call, site) } else { Open::OFF }
 }
 
 #[inline(never)]

@@ -30,6 +30,7 @@ pin_project! {
 
 /// A future whose span begins with its first poll, in the span of tracing that is then active.
 pub fn within<F: Future, O: Fn(&F::Output, &Recording)>(
+    on: bool,
     call: &'static Call,
     site: &'static Site,
     inner: F,
@@ -37,7 +38,7 @@ pub fn within<F: Future, O: Fn(&F::Output, &Recording)>(
 ) -> Within<F, O> {
     Within {
         inner,
-        later: Some((call, site)),
+        later: on.then_some((call, site)),
         open: Open::OFF,
         observe,
     }
@@ -64,7 +65,7 @@ impl<F: Future, O: Fn(&F::Output, &Recording)> Future for Within<F, O> {
         let this = self.project();
         let mut is_first = false;
         if let Some((call, site)) = this.later.take() {
-            *this.open = begin(call, site);
+            *this.open = begin(true, call, site);
             if this.open.is_recording() {
                 is_first = true;
                 put_aside(Some((call, Recording::clone(this.open))));
