@@ -24,6 +24,7 @@ mod expand;
 mod function;
 mod git;
 mod layer;
+mod llm_macro;
 mod main_fn;
 mod span_macro;
 mod tokens;
@@ -133,6 +134,26 @@ pub fn trace_block(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn plain_trace_block(input: TokenStream) -> TokenStream {
     span_macro::trace_block(input.into(), Mode::Plain).into()
+}
+
+/// Used through the crate `ddtrace`.
+#[proc_macro]
+pub fn llm_block(input: TokenStream) -> TokenStream {
+    llm_macro::expand(input.into(), MODE).into()
+}
+
+/// `llm_block!` that only runs the block.
+#[doc(hidden)]
+#[proc_macro]
+pub fn plain_llm_block(input: TokenStream) -> TokenStream {
+    llm_macro::expand(input.into(), Mode::Plain).into()
+}
+
+/// `llm_block!` that says that the feature of its product is off.
+#[doc(hidden)]
+#[proc_macro]
+pub fn missing_llm_block(_input: TokenStream) -> TokenStream {
+    llm_macro::missing().into()
 }
 
 /// Used through the crate `ddtrace`.

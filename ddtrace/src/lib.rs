@@ -129,7 +129,7 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
-/// The attributes of a product: real with its feature, else such as say that it is missing.
+/// The attributes and macros of a product: real with its feature, else such as say that it is missing.
 macro_rules! attributes {
     ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$(attributes!(@ $feature: $($doc $name $plain $missing)*);)*};
     (@ $feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*) => {$(
@@ -154,6 +154,7 @@ attributes! {
         "docs/tool.md" tool plain_tool missing_tool
         "docs/task.md" task plain_task missing_task
         "docs/embedding.md" embedding plain_embedding missing_embedding
+        "docs/llm_block.md" llm_block plain_llm_block missing_llm_block
         "docs/retrieval.md" retrieval plain_retrieval missing_retrieval;
 }
 

@@ -4,12 +4,12 @@
 //! poll. Only if a function that is not `async` has options to be computed from its arguments does it
 //! begin with the call, because the arguments may be gone afterwards.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::quote_spanned;
 
 use super::outcome::Outcome;
 use super::signature::{desugar, with_body};
-use super::{Plan, block, capture_all, checkpoint, llm, site, values};
+use super::{Plan, capture_all, checkpoint, llm, site, values};
 use crate::args::Shape;
 use crate::function::attrs::hidden;
 use crate::function::body::{BoxedTail, boxed_tail};
@@ -37,7 +37,7 @@ fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let on = enabled(plan);
     let expect = expected_type(plan);
     let prelude = in_future(plan);
-    let block = block(body);
+    let block = super::block(body);
     let at_end = plan.at_end();
     let rest = if at_end.is_empty() {
         ours!(#expect #prelude #block)
@@ -62,6 +62,18 @@ fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let future = ours!(async move { #captures #rest });
     let call = instrument(plan, &future, &outcome);
     with_body(plan.function, &ours!(#statics #on #call.await))
+}
+
+/// `async { … }` by itself, as an expression.
+pub(crate) fn block(plan: &Plan<'_>, asyncness: &[TokenTree], body: &Body) -> TokenStream {
+    let statics = statics(plan);
+    let outcome = Outcome::new(plan, plan.function.output.ty(), false);
+    let on = enabled(plan);
+    let prelude = in_future(plan);
+    let block = super::block(body);
+    let future = ours!(#(#asyncness)* { #prelude #block });
+    let call = instrument(plan, &future, &outcome);
+    ours!({ #statics #on #call })
 }
 
 /// `Box::pin(async move { … })` at the end of the body: the future is wrapped inside its box.
@@ -187,7 +199,7 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
 /// What the body of such a function makes.
 fn value(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let private = &plan.private;
-    let block = block(body);
+    let block = super::block(body);
     if plan.seen.leaves_early {
         let captures = capture_all(&Params::new(&plan.function.inputs));
         let ty = inferable(&plan.function.output.ty());
@@ -240,7 +252,7 @@ fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
             }
         }
     });
-    let begin_kind = llm::begin(&plan.private);
+    let begin_kind = llm::begin(plan, &ours!(__dd_on));
     let inputs = llm::at_start(args, plan);
     let begin = ours! {
         let mut __dd_start = #begin.start();

@@ -36,7 +36,7 @@ pub(crate) fn add_to_span(
     }
     span.propagate = span.propagate.or(args.propagate);
     if let (None, Some((_, place)), None) = (span.shape, args.stream, &function.asyncness) {
-        if function.output.shape().is_none() {
+        if function.output.shape().is_none() && may_yield(function) {
             let iterator = function
                 .output
                 .tokens()
@@ -50,6 +50,18 @@ pub(crate) fn add_to_span(
             span.shape = Some((shape, place));
         }
     }
+}
+
+/// Whether the return type may be a stream or an iterator: it is none of the usual others.
+fn may_yield(function: &Function) -> bool {
+    let ty = function.output.ty();
+    let first = ty.clone().into_iter().next();
+    fallible(&ty) != Fallible::No
+        || first.is_some_and(|first| {
+            ["impl", "Pin", "Box", "std", "core"]
+                .iter()
+                .any(|name| is_ident(&first, name))
+        })
 }
 
 /// The name that is known to the compiler: the one that was given as text, else the function's.
@@ -76,9 +88,20 @@ pub(crate) fn call(args: &LlmArgs, plan: &Plan<'_>) -> TokenStream {
     }
 }
 
-/// What begins the recording, with the function's span being the active one.
-pub(crate) fn begin(private: &TokenStream) -> TokenStream {
-    ours!(#private::llm::begin(&__DD_LLM, &__DD_SITE))
+/// What begins the recording, with the function's span being the active one. `on` tells of a span that exists only while
+/// the product is on whether it is there: nothing is looked up a second time.
+pub(crate) fn begin(plan: &Plan<'_>, on: &TokenStream) -> TokenStream {
+    let private = &plan.private;
+    let on = is_on(plan, on);
+    ours!(#private::llm::begin(#on, &__DD_LLM, &__DD_SITE))
+}
+
+fn is_on(plan: &Plan<'_>, on: &TokenStream) -> TokenStream {
+    let private = &plan.private;
+    match plan.of_kind {
+        true => on.clone(),
+        false => ours!(#private::llm::is_on()),
+    }
 }
 
 /// What is recorded before the body runs, on `__dd_llm`; empty if there is nothing.
@@ -210,7 +233,8 @@ fn of_value(args: &LlmArgs, plan: &Plan<'_>, value: &TokenStream) -> TokenStream
     }
     if let Some(metrics) = &args.metrics {
         let applied = applied(metrics, value, private);
-        out.extend(ours!(__dd_llm.set_metrics(#applied);));
+        let span = ours_at(metrics.span());
+        out.extend(quote_spanned!(span=> __dd_llm.set_metrics(#applied);));
     }
     match &args.output {
         Some((form, function)) => {
@@ -245,8 +269,10 @@ pub(crate) fn around(
 ) -> TokenStream {
     let private = &plan.private;
     let read = read(args, plan, &ours!(__dd_ret), outcome.looks_for_errors());
+    let on = is_on(plan, &ours!(__dd_on));
     ours! {
         #private::llm::within(
+            #on,
             &__DD_LLM,
             &__DD_SITE,
             #future,
