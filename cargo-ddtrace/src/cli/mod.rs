@@ -155,6 +155,12 @@ pub struct TestArgs {
     /// Where --local keeps the history, instead of a folder of this checkout in the user's state directory
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// With --local: run also tests that no change touches
+    #[arg(long)]
+    pub all: bool,
+    /// With --local: do not find out which lines tests run, so that none can be skipped
+    #[arg(long)]
+    pub no_coverage: bool,
     /// Leave the page of --local open until Ctrl-C
     #[arg(long)]
     pub stay: bool,
@@ -164,6 +170,9 @@ pub struct TestArgs {
     /// Write a JUnit file
     #[arg(long, value_name = "PATH")]
     pub junit: Option<PathBuf>,
+    /// Send the JUnit file to Datadog as well; agents do not forward it, so an API key is needed
+    #[arg(long)]
+    pub junit_upload: bool,
     /// Run every test in a process of its own
     #[arg(long)]
     pub isolate: bool,

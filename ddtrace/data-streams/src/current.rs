@@ -33,6 +33,11 @@ pub(crate) fn set(pathway: Pathway) {
     CURRENT.set(Arc::new(Mutex::new(pathway)));
 }
 
+/// Puts none in force.
+pub(crate) fn clear() {
+    CURRENT.clear();
+}
+
 /// The pathway in force, to be put in force again by [`replace`].
 pub(crate) fn shared() -> Option<Arc<Shared>> {
     CURRENT.get()

@@ -29,9 +29,11 @@ mod bucket;
 mod checkpoint;
 mod current;
 mod encoding;
+mod extractors;
 mod hash;
 #[doc(hidden)]
 pub mod instrument;
+mod listen;
 mod offset;
 mod pathway;
 mod payload;

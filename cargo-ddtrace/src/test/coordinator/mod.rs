@@ -13,13 +13,16 @@
 //! The socket lies in a folder that only this user can enter. A runner that disappears in the middle (killed with its process group, say) leaves
 //! a conversation that ends; nothing waits for it.
 
+mod bench;
 pub(crate) mod cargo;
 mod cfg;
+mod coverage;
 pub(crate) mod detached;
 mod identity;
 mod library;
+mod members;
 mod server;
-mod source;
+pub(crate) mod source;
 mod targets;
 
 use std::os::unix::fs::DirBuilderExt as _;
@@ -34,6 +37,7 @@ use ddtrace_ci_visibility::selection::{Decision, Verdict};
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
+pub(crate) use coverage::Coverage;
 pub(crate) use library::{Library, Overlay};
 use server::converse;
 use targets::Targets;
@@ -70,6 +74,8 @@ pub(crate) struct Coordinator {
     words: Vec<std::ffi::OsString>,
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
+    /// What tests reach, if that is asked for.
+    pub(crate) coverage: Option<Coverage>,
     /// Gathered only if a file is wanted.
     junit: Option<Mutex<Report>>,
     open: AtomicUsize,
@@ -87,6 +93,7 @@ impl Coordinator {
         repository: PathBuf,
         words: Vec<std::ffi::OsString>,
         folder: Option<PathBuf>,
+        coverage: Option<Coverage>,
     ) -> Arc<Coordinator> {
         let junit = manner.junit.then(Mutex::default);
         Arc::new(Coordinator {
@@ -98,6 +105,7 @@ impl Coordinator {
             words,
             folder,
             counts: Mutex::default(),
+            coverage,
             junit,
             open: AtomicUsize::new(0),
             runners: Mutex::default(),
@@ -139,6 +147,7 @@ impl Coordinator {
                 .add(attempt, verdict, output, &[]);
         }
         self.library.report(attempt, decision, verdict);
+        self.library.report_output(attempt, output);
     }
 
     /// The JUnit file, if one is wanted.
@@ -233,9 +242,13 @@ impl Folder {
         &self.0
     }
 
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+
     /// Listens in it.
     pub(crate) fn listen(&self) -> std::io::Result<UnixListener> {
-        UnixListener::bind(self.0.join("socket"))
+        UnixListener::bind(self.socket())
     }
 }
 
