@@ -98,7 +98,10 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
         false => TokenStream::new(),
     };
     // A body that never ends makes what follows unreachable, which is nobody's mistake.
+    let diverges = (!closure && body.ends_in_panic())
+        .then(|| ours!(#[allow(clippy::diverging_sub_expression)]));
     ours! {
+        #diverges
         let __dd_ret: #ty = #value;
         #[allow(unreachable_code)]
         #read
