@@ -27,6 +27,7 @@ mod layer;
 mod llm_macro;
 mod main_fn;
 mod span_macro;
+mod test_fn;
 mod tokens;
 
 use proc_macro::TokenStream;
@@ -108,6 +109,19 @@ pub fn plain_main(args: TokenStream, item: TokenStream) -> TokenStream {
         dependencies::embedded,
     )
     .into()
+}
+
+/// Used through the crate `ddtrace`.
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    test_fn::expand(args.into(), item.into(), MODE).into()
+}
+
+/// `#[ddtrace::test]` that only makes the function a test.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn plain_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    test_fn::expand(args.into(), item.into(), Mode::Plain).into()
 }
 
 /// Used through the crate `ddtrace`.

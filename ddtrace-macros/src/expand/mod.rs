@@ -42,7 +42,7 @@ use crate::llm_macro::Block;
 use crate::tokens::{ours, ours_at, regroup};
 
 pub(crate) use site::site_static;
-pub(crate) use values::set_tags;
+pub(crate) use values::{set_tags, tag_text};
 
 /// Whether attributes do anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
