@@ -863,3 +863,71 @@ fn a_block_is_a_span_like_a_function() {
     assert_eq!(work("moon").expect("it works"), 4);
     assert!(recorder.take().is_empty());
 }
+
+#[llm(stream = "text", io = "both")]
+fn opened(text: &str) -> Result<impl Stream<Item = String> + use<>, Failed> {
+    if text.is_empty() {
+        return Err(Failed);
+    }
+    inside();
+    let text = text.to_owned();
+    Ok(stream::once(async move { text }))
+}
+
+#[llm(model_name = "gpt-4o")]
+async fn opened_later(text: &str) -> Result<Pin<Box<dyn Stream<Item = String> + Send>>, Failed> {
+    tick().await;
+    inside();
+    if text.is_empty() {
+        Err(Failed)?;
+    }
+    let text = text.to_owned();
+    Ok(Box::pin(stream::once(async move {
+        inside();
+        text
+    })))
+}
+
+#[trace]
+fn inside() {}
+
+#[test]
+fn a_stream_in_a_result_is_one_span_with_it() {
+    let recorder = LlmRecorder::new();
+    let all: Vec<String> = block_on(opened("a").expect("it opens").collect());
+    assert_eq!(all, ["a"]);
+    assert!(opened("").is_err());
+    let all: Vec<String> = block_on(block_on(opened_later("b")).expect("it opens").collect());
+    assert_eq!(all, ["b"]);
+    assert!(block_on(opened_later("")).is_err());
+    {
+        let mut given_up = pin!(opened_later("c"));
+        let mut task = Context::from_waker(Waker::noop());
+        assert!(given_up.as_mut().poll(&mut task).is_pending());
+    }
+    let spans = recorder.take();
+    let of_llm: Vec<&SpanData> = spans
+        .iter()
+        .filter(|span| span.span_type == "llm")
+        .collect();
+    let outputs: Vec<Value> = of_llm
+        .iter()
+        .map(|span| said(span)["meta"]["output"]["messages"][0]["content"].clone())
+        .collect();
+    assert_eq!(of_llm.len(), 5);
+    assert_eq!((&outputs[0], &outputs[2]), (&json!("a"), &json!("b")));
+    for at in [1, 3] {
+        assert!(of_llm[at].error && has_failed(&said(of_llm[at])));
+        assert_eq!(of_llm[at].meta("error.message"), Some("the model is away"));
+    }
+    assert!(of_llm[4].meta("ddtrace.cancelled").is_some());
+    let parents: Vec<u64> = spans
+        .iter()
+        .filter(|span| span.name.ends_with("inside"))
+        .map(|span| span.parent_id)
+        .collect();
+    assert_eq!(parents.len(), 4);
+    for parent in parents {
+        assert!(of_llm.iter().any(|span| span.span_id == parent));
+    }
+}

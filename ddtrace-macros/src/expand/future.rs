@@ -219,7 +219,7 @@ fn value(plan: &Plan<'_>, body: &Body) -> TokenStream {
 
 /// `let __dd_start = …`: a span that has begun if something has to be known of the call, else how it will begin. Says
 /// which.
-fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
+pub(super) fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
     if !plan.has_span || plan.args.enter_on_poll.is_some() {
         return (TokenStream::new(), false);
     }
@@ -268,7 +268,7 @@ fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
 }
 
 /// The statics that stand before everything else.
-fn statics(plan: &Plan<'_>) -> TokenStream {
+pub(super) fn statics(plan: &Plan<'_>) -> TokenStream {
     let site = plan.has_span.then(|| site::site(plan));
     let call = plan.kind.map(|args| llm::call(args, plan));
     ours!(#site #call)
@@ -333,7 +333,7 @@ fn start(plan: &Plan<'_>) -> TokenStream {
 }
 
 /// `enabled = e` is decided once, at the call.
-fn enabled(plan: &Plan<'_>) -> TokenStream {
+pub(super) fn enabled(plan: &Plan<'_>) -> TokenStream {
     match &plan.args.enabled {
         Some(enabled) => {
             let span = ours_at(enabled.span());
@@ -375,7 +375,7 @@ fn in_future(plan: &Plan<'_>) -> TokenStream {
 
 /// Tells an `async` block what it returns, so that `?`, `Ok(…)` and coercions in it find the type that
 /// the function declares, and a wrong type is an error at the value.
-fn expected_type(plan: &Plan<'_>) -> TokenStream {
+pub(super) fn expected_type(plan: &Plan<'_>) -> TokenStream {
     let output = &plan.function.output;
     let ty = inferable(&output.ty());
     match ty.to_string().as_str() {

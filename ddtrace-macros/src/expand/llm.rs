@@ -181,25 +181,8 @@ pub(crate) fn at_return(args: &LlmArgs, plan: &Plan<'_>, outcome: &Outcome) -> T
 /// The same of the value behind the reference `ret`.
 fn read(args: &LlmArgs, plan: &Plan<'_>, ret: &TokenStream, looks_for_errors: bool) -> TokenStream {
     let private = &plan.private;
-    let failure = looks_for_errors.then(|| {
-        let err = &plan.args.err;
-        let record = ours!(__dd_llm.fail(#private::error(__dd_error).view()););
-        let record = match &err.filter {
-            Some(filter) => {
-                let span = ours_at(filter.span());
-                let private = located_at(private, span);
-                let test = quote_spanned!(span=> #private::apply(__dd_error, #filter));
-                ours!(if #test { #record })
-            }
-            None => record,
-        };
-        (!err.handled).then(|| {
-            ours! {
-                if let ::core::option::Option::Some(__dd_error) = #private::outcome(#ret).error() { #record }
-            }
-        })
-    });
-    let failure = failure.flatten();
+    let failure = looks_for_errors.then(|| of_failure(plan, ret));
+    let failure = failure.filter(|failure| !failure.is_empty());
     let success = of_value(args, plan, &ours!(__dd_value));
     let success = (!success.is_empty()).then(|| {
         ours! {
@@ -305,6 +288,15 @@ pub(crate) fn around_returned(
         Shape::Stream => ours!(stream),
         Shape::Iterator => ours!(iter),
     };
+    let items = items(args, plan);
+    ours! {
+        let __dd_value = #private::llm::#wrapper(__dd_llm, __dd_value, #items);
+    }
+}
+
+/// The closure that sees every item of a stream.
+pub(crate) fn items(args: &LlmArgs, plan: &Plan<'_>) -> TokenStream {
+    let private = &plan.private;
     let items = match args.stream {
         Some((Items::Off, _)) => None,
         None if !args.io.output => None,
@@ -331,12 +323,28 @@ pub(crate) fn around_returned(
             }
         }
     });
+    ours!(|__dd_item, __dd_items: &mut #private::llm::Items| { #failure #items })
+}
+
+/// What is recorded of the error behind the reference `ret`, if it is one.
+pub(crate) fn of_failure(plan: &Plan<'_>, ret: &TokenStream) -> TokenStream {
+    let private = &plan.private;
+    let err = &plan.args.err;
+    if err.off || err.handled {
+        return TokenStream::new();
+    }
+    let record = ours!(__dd_llm.fail(#private::error(__dd_error).view()););
+    let record = match &err.filter {
+        Some(filter) => {
+            let span = ours_at(filter.span());
+            let private = located_at(private, span);
+            let test = quote_spanned!(span=> #private::apply(__dd_error, #filter));
+            ours!(if #test { #record })
+        }
+        None => record,
+    };
     ours! {
-        let __dd_value = #private::llm::#wrapper(
-            __dd_llm,
-            __dd_value,
-            |__dd_item, __dd_items: &mut #private::llm::Items| { #failure #items },
-        );
+        if let ::core::option::Option::Some(__dd_error) = #private::outcome(#ret).error() { #record }
     }
 }
 

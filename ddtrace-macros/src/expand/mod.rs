@@ -20,6 +20,7 @@
 //! * What the options ask for at run time stands behind `is_recording()`.
 
 mod checkpoint;
+mod fallible_stream;
 mod future;
 mod llm;
 mod outcome;
@@ -168,9 +169,11 @@ pub(crate) fn function(
         seen,
         private,
     };
-    Ok(match shape {
-        Some(shape) => future::expand(&plan, &body, shape),
-        None => sync::expand(&plan, &body),
+    let in_result = plan.kind.and_then(|_| function.output.stream_in_result());
+    Ok(match (shape, in_result) {
+        (_, Some((_, is_opaque))) => fallible_stream::expand(&plan, &body, is_opaque),
+        (Some(shape), _) => future::expand(&plan, &body, shape),
+        (None, _) => sync::expand(&plan, &body),
     })
 }
 
