@@ -64,6 +64,7 @@ mod msgpack;
 mod node;
 mod processor;
 mod propagation;
+mod providers;
 mod queue;
 mod record;
 mod route;
