@@ -44,6 +44,7 @@
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
+//! | `kafka` | `rdkafka` on tokio, and `data-streams` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
 //! | `redis` | command spans for redis 1: `ddtrace::redis::Traced::new(connection, client.get_connection_info())` | no |
