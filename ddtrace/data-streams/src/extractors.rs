@@ -61,13 +61,15 @@ fn parse(json: Option<&str>) -> Vec<Extractor> {
     let Some(json) = json else {
         return Vec::new();
     };
-    let entries: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let entries = serde_json::from_str::<Vec<serde_json::Value>>(json);
+    let is_list = entries.is_ok();
+    let entries = entries.unwrap_or_default();
     let given = entries.len();
     let list: Vec<Extractor> = entries
         .into_iter()
         .filter_map(|entry| serde_json::from_value(entry).ok())
         .collect();
-    if list.len() < given || given == 0 {
+    if list.len() < given || !is_list {
         diagnostics::warn(format_args!(
             "DD_DATA_STREAMS_TRANSACTION_EXTRACTORS: expected a list of objects with the texts name, type and value, found {} of them \
              among {given} entries; nothing else is used",

@@ -10,11 +10,13 @@ use arc_swap::ArcSwapOption;
 use super::super::capabilities::Capabilities;
 use crate::diagnostics;
 
+type Handler = Box<dyn Fn(Option<&Said>) + Send + Sync>;
+
 struct Switch {
     key: &'static str,
     capabilities: Capabilities,
     number: u64,
-    handler: Box<dyn Fn(Option<&Said>) + Send + Sync>,
+    handler: Handler,
 }
 
 /// What a file says under a key that belongs to a product.
