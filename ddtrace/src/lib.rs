@@ -40,6 +40,7 @@
 //! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
+//! | `aws-sdk` | spans for the AWS SDK, of any service, and trace context in its messages: `aws_sdk_sqs::config::Builder::from(&sdk_config).interceptor(ddtrace::aws_sdk::interceptor())` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
@@ -90,6 +91,8 @@ pub use ddtrace_ci_visibility as ci_visibility;
 #[cfg(feature = "data-streams")]
 pub use ddtrace_data_streams as data_streams;
 
+#[cfg(feature = "aws-sdk")]
+pub use ddtrace_aws_sdk as aws_sdk;
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "hyper")]
