@@ -39,11 +39,13 @@
 //! | `enabled` | without it anywhere in the program, attributes expand to the plain item; libraries depend with `default-features = false` | yes |
 //! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
+//! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
 //! | `aws-sdk` | spans for the AWS SDK, of any service, and trace context in its messages: `aws_sdk_sqs::config::Builder::from(&sdk_config).interceptor(ddtrace::aws_sdk::interceptor())` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
+//! | `kafka` | `rdkafka` on tokio, and `data-streams` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
@@ -90,6 +92,9 @@ pub use ddtrace_core::worker::{
 pub use ddtrace_ci_visibility as ci_visibility;
 #[cfg(feature = "data-streams")]
 pub use ddtrace_data_streams as data_streams;
+
+#[cfg(feature = "llmobs")]
+pub use ddtrace_llmobs as llmobs;
 
 #[cfg(feature = "aws-sdk")]
 pub use ddtrace_aws_sdk as aws_sdk;

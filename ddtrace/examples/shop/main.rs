@@ -4,14 +4,19 @@
 //! cargo run -p cargo-ddtrace -- run --example shop            # with the local agent and viewer
 //! cargo run -p ddtrace --example shop                         # sends to an agent of your own
 //! cargo run -p ddtrace --example shop -- --once               # five seconds of load, then it ends
+//! cargo run -p ddtrace --example shop --features kafka        # with Kafka
 //! ```
 //!
 //! ```text
 //!   customers ──> storefront ──> warehouse ──> SQLite
-//!                     │              └─ restocks in the background
-//!                     └────────> payments ──> SQLite
-//!                                    └─ settles in the background
+//!                  │  │              └─ restocks in the background
+//!                  │  └────────> payments ──> SQLite
+//!                  │                 └─ settles in the background
+//!                  └─ orders ~~> packing ~~> parcels ~~> the customer is written to
 //! ```
+//!
+//! The last line is messages (`messages.rs`): channels within the storefront, or Kafka between storefront and warehouse with
+//! `--features kafka`, played by librdkafka unless `KAFKA_BROKERS` names real brokers. Their pathways are measured as well.
 //!
 //! One binary plays every part: without a role it starts itself three times and is the customers. Each service says who it is in
 //! code (`service.rs`), so that nothing but the agent's address has to be configured from outside.
@@ -20,7 +25,12 @@
 //! that the storefront handles); a product that does not exist; a warehouse that runs out; a payment service with a bug
 //! that panics; customers who give up waiting.
 
+#[cfg(not(feature = "kafka"))]
+mod channel;
 mod customers;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod messages;
 mod payments;
 mod processes;
 mod service;
@@ -38,6 +48,7 @@ enum Role {
     },
     Warehouse {
         folder: PathBuf,
+        brokers: Option<String>,
     },
     Payments {
         folder: PathBuf,
@@ -45,6 +56,7 @@ enum Role {
     Storefront {
         warehouse: String,
         payments: String,
+        brokers: Option<String>,
     },
 }
 
@@ -55,15 +67,17 @@ impl Role {
         match words[..] {
             [] => Ok(Self::Customers { once: false }),
             ["--once"] => Ok(Self::Customers { once: true }),
-            ["warehouse", folder] => Ok(Self::Warehouse {
+            ["warehouse", folder, ref brokers @ ..] => Ok(Self::Warehouse {
                 folder: folder.into(),
+                brokers: brokers.first().map(|&servers| servers.to_owned()),
             }),
             ["payments", folder] => Ok(Self::Payments {
                 folder: folder.into(),
             }),
-            ["storefront", warehouse, payments] => Ok(Self::Storefront {
+            ["storefront", warehouse, payments, ref brokers @ ..] => Ok(Self::Storefront {
                 warehouse: warehouse.to_owned(),
                 payments: payments.to_owned(),
+                brokers: brokers.first().map(|&servers| servers.to_owned()),
             }),
             _ => Err(format!(
                 "expected nothing or --once, found {}",
@@ -76,12 +90,18 @@ impl Role {
 fn main() -> ExitCode {
     let result = match Role::from_arguments() {
         Ok(Role::Customers { once }) => processes::run(once),
-        Ok(Role::Warehouse { folder }) => service::run("warehouse", warehouse::router(folder)),
+        Ok(Role::Warehouse { folder, brokers }) => {
+            service::run("warehouse", warehouse::router(folder, brokers))
+        }
         Ok(Role::Payments { folder }) => service::run("payments", payments::router(folder)),
         Ok(Role::Storefront {
             warehouse,
             payments,
-        }) => service::run("storefront", storefront::router(warehouse, payments)),
+            brokers,
+        }) => service::run(
+            "storefront",
+            storefront::router(warehouse, payments, brokers),
+        ),
         Err(message) => Err(message.into()),
     };
     match result {

@@ -15,9 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn run(once: bool) -> Result<(), Error> {
     let folder = Folder::new()?;
     let folder_name = folder.0.to_string_lossy().into_owned();
-    let warehouse = Service::start(&["warehouse", &folder_name])?;
+    #[cfg(feature = "kafka")]
+    let kafka = crate::kafka::Brokers::find()?;
+    #[cfg(feature = "kafka")]
+    let brokers = [kafka.servers.as_str()];
+    #[cfg(not(feature = "kafka"))]
+    let brokers: [&str; 0] = [];
+    let start = |role: &[&str]| Service::start(&[role, &brokers].concat());
+    let warehouse = start(&["warehouse", &folder_name])?;
     let payments = Service::start(&["payments", &folder_name])?;
-    let storefront = Service::start(&["storefront", &warehouse.address, &payments.address])?;
+    let storefront = start(&["storefront", &warehouse.address, &payments.address])?;
     println!("The shop is open at http://{}/products", storefront.address);
 
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -25,6 +25,7 @@ pub(crate) fn run(
         .service(name)
         .env("demo")
         .version("1.4.2")
+        .data_streams(true)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

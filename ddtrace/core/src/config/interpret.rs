@@ -98,7 +98,8 @@ impl Config {
         };
 
         let wants_v05 = values.text(DD_TRACE_API_VERSION).as_deref() == Some("v0.5");
-        let api_version = if wants_v05 && (appsec || cfg!(windows)) {
+        let needs_structs = appsec || values.flag(DD_LLMOBS_ENABLED);
+        let api_version = if wants_v05 && (needs_structs || cfg!(windows)) {
             problems.push(Problem {
                 level: Level::Warn,
                 origin: values.origin(DD_TRACE_API_VERSION),

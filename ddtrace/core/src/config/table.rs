@@ -40,6 +40,9 @@ pub(super) const STYLES: &[&str] = &[
 /// Who reads what is for test runs.
 const CI: &[&str] = &["ci-visibility"];
 
+/// Who reads what is for language models.
+const LLM: &[&str] = &["llm observability"];
+
 /// How often something is repeated.
 const RETRIES: Kind = Kind::Integer {
     min: 0,
@@ -302,6 +305,48 @@ settings! {
     DD_DATA_STREAMS_TRANSACTION_EXTRACTORS => optional(Kind::JsonArray).products(&["data streams"]),
     /// For tests: seconds that data streams are added up before they are sent.
     _DD_TRACE_STATS_WRITER_INTERVAL => seconds("10.0").products(&["data streams", "tests"]),
+    /// Whether calls of language models, tools and agents are reported. False also refuses that in code.
+    DD_LLMOBS_ENABLED => flag(false).products(LLM),
+    /// The application that spans of language models belong to; the service when unset.
+    DD_LLMOBS_ML_APP => text().products(LLM),
+    /// Whether they are sent without an agent; when unset, only if there is no agent that could.
+    DD_LLMOBS_AGENTLESS_ENABLED => optional(Kind::Flag).products(LLM),
+    /// Share of their traces that the backend keeps.
+    DD_LLMOBS_SAMPLE_RATE => of(Kind::Number { min: 0.0, max: 1.0 }, "1.0").products(LLM),
+    /// Rules for that share by tags of the root, a JSON array; the first that matches decides.
+    DD_LLMOBS_SAMPLING_RULES => text().products(LLM),
+    /// One address for every intake and interface of the product; a path in it is kept.
+    DD_LLMOBS_OVERRIDE_ORIGIN => optional(Kind::Url).products(LLM),
+    /// The project that experiments and datasets belong to.
+    DD_LLMOBS_PROJECT_NAME => text().default_text("default-project").products(LLM),
+    /// Addresses of proxies before language models: calls to them are workflows.
+    DD_LLMOBS_INSTRUMENTED_PROXY_URLS => optional(Kind::List).products(LLM),
+    /// Bytes of one span at which its input and output are left out.
+    DD_LLMOBS_EVENT_SIZE_BYTES => integer(1024, Beyond::Default, "5000000").products(LLM),
+    /// Bytes of one request.
+    DD_LLMOBS_PAYLOAD_SIZE_BYTES => integer(1024, Beyond::Default, "5242880").products(LLM),
+    /// Rules for evaluators that run in the program, a JSON array.
+    DD_LLMOBS_EVALUATOR_SAMPLING_RULES => text().products(LLM),
+    /// Seconds for which a managed prompt is fresh.
+    DD_LLMOBS_PROMPTS_CACHE_TTL => seconds("60").products(LLM),
+    /// Seconds that fetching a managed prompt may take.
+    DD_LLMOBS_PROMPTS_TIMEOUT => seconds("5.0").products(LLM),
+    /// Whether managed prompts are kept in files as well.
+    DD_LLMOBS_PROMPTS_FILE_CACHE_ENABLED => flag(true).products(LLM),
+    /// The folder of these files; one of the user's cache when unset.
+    DD_LLMOBS_PROMPTS_CACHE_DIR => text().products(LLM),
+    /// False keeps what goes into and comes out of models and tools out of everything that is sent.
+    DD_LLMOBS_CAPTURE_IO => flag(true).products(LLM),
+    /// Whether requests to OpenAI that stream are changed to ask for the numbers of tokens.
+    DD_LLMOBS_OPENAI_INJECT_USAGE => flag(false).products(LLM),
+    /// For tests: seconds between two payloads of the product.
+    _DD_LLMOBS_WRITER_INTERVAL => seconds("1.0").products(&["llm observability", "tests"]),
+    /// For tests: seconds that one of its requests may take.
+    _DD_LLMOBS_WRITER_TIMEOUT => seconds("5.0").products(&["llm observability", "tests"]),
+    /// For tests: seconds between two runs of the evaluators.
+    _DD_LLMOBS_EVALUATOR_INTERVAL => seconds("1.0").products(&["llm observability", "tests"]),
+    /// The application key, for interfaces that read or change something: experiments, datasets, prompts.
+    DD_APP_KEY => optional(Kind::Secret).products(LLM),
     /// Whether probes may be set while the program runs.
     DD_DYNAMIC_INSTRUMENTATION_ENABLED => flag(false).products(&["dynamic instrumentation"]),
 

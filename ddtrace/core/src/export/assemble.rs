@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::decide_early::{BAGGAGE_PREFIX, baggage_tags, decide_early};
 use super::finished::{FinishedSpan, SpanHead};
+use super::settle::settle;
 use crate::config::Config;
 use crate::process_tags::ProcessTags;
 use crate::propagation::{PropagationError, PropagationTags};
@@ -55,7 +56,7 @@ pub(crate) struct ChunkTexts {
     /// `_dd.p.ts`, if a product of this process marked the trace.
     source: Option<String>,
     partial: Option<f64>,
-    late: Vec<LateTag>,
+    pub(super) late: Vec<LateTag>,
     /// Keys of the local root's tags that are baggage.
     baggage_keys: Vec<String>,
     /// What was decided about single spans.
@@ -196,6 +197,7 @@ impl Assembler {
         let root = records(buffer).find(is_root);
         let others = records(buffer).filter(|record| !is_root(record));
         let span_rules = &buffer.segment.tracer.span_rules;
+        self.settle_in_order(buffer, texts, span);
         let mut is_first = true;
         for record in root.into_iter().chain(others) {
             self.fill(span, record, &buffer.segment, &texts.late);
@@ -205,6 +207,7 @@ impl Assembler {
             if let Some(decision) = texts.decide_alone(span, span_rules) {
                 add_span_decision(span, decision);
             }
+            settle(span, record, texts);
             if !wanted(span) {
                 continue;
             }
@@ -232,7 +235,7 @@ impl Assembler {
     }
 
     /// Makes a finished span of a record.
-    fn fill<'a>(
+    pub(super) fn fill<'a>(
         &'a self,
         span: &mut FinishedSpan<'a>,
         record: &'a Record,

@@ -17,6 +17,7 @@ mod json_lines;
 mod msgpack;
 mod payload;
 pub(crate) mod pipeline;
+mod settle;
 pub(crate) mod stats;
 mod unsampled;
 mod v04;

@@ -105,7 +105,7 @@ const fn distribution(namespace: Namespace, name: &'static str) -> Metric {
 
 /// Every name that this library reports; products add theirs here.
 pub static METRICS: &[Metric] = {
-    use Namespace::{CiVisibility, General, Telemetry, Tracers};
+    use Namespace::{CiVisibility, General, MlObs, Telemetry, Tracers};
     &[
         count(Tracers, "spans_created"),
         count(Tracers, "spans_finished"),
@@ -169,6 +169,28 @@ pub static METRICS: &[Metric] = {
         count(CiVisibility, "endpoint_payload.requests"),
         count(CiVisibility, "endpoint_payload.requests_errors"),
         count(CiVisibility, "endpoint_payload.dropped"),
+        count(MlObs, "product_enabled"),
+        count(MlObs, "span.start"),
+        count(MlObs, "span.finished"),
+        count(MlObs, "dropped_span_events"),
+        count(MlObs, "dropped_eval_events"),
+        count(MlObs, "annotations"),
+        count(MlObs, "evals_submitted"),
+        count(MlObs, "feedback_submitted"),
+        count(MlObs, "spans_exported"),
+        count(MlObs, "user_flush"),
+        count(MlObs, "inject_distributed_headers"),
+        count(MlObs, "activate_distributed_headers"),
+        count(MlObs, "user_processor_called"),
+        count(MlObs, "cost_tags.annotated"),
+        count(MlObs, "cost_tags.submitted"),
+        count(MlObs, "prompt.source"),
+        count(MlObs, "prompt.fetch.error"),
+        count(MlObs, "prompt.crud.error"),
+        count(MlObs, "evaluators.rule_sample_rate"),
+        distribution(MlObs, "init_time"),
+        distribution(MlObs, "span.raw_size"),
+        distribution(MlObs, "span.size"),
         distribution(CiVisibility, "code_coverage.files"),
         distribution(CiVisibility, "git.command_ms"),
         distribution(CiVisibility, "git_requests.settings_ms"),

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::context::Context;
 use super::id::{SpanContextId, SpanId, TraceId};
 use super::local;
@@ -129,6 +131,62 @@ fn inject_baggage(baggage: &Baggage, carrier: &mut dyn CarrierMut) {
     }
 }
 
+/// Adds a product's tags to those that travel with a trace, when it leaves this process.
+///
+/// The function is given the baggage in force, in which the product finds its [`Inherited`](super::Inherited) values, and
+/// the tags that would travel. It gives these as they are to be, or nothing if they are right. It runs on the thread that injects and
+/// must not inject itself.
+pub fn on_injection(contribute: Contribute) {
+    CONTRIBUTORS.rcu(|list| {
+        let mut list = list.as_deref().cloned().unwrap_or_default();
+        if !list
+            .iter()
+            .any(|other| std::ptr::fn_addr_eq(*other, contribute))
+        {
+            list.push(contribute);
+        }
+        Some(Arc::new(list))
+    });
+}
+
+type Contribute = fn(&Baggage, &PropagationTags) -> Option<PropagationTags>;
+
+static CONTRIBUTORS: ArcSwapOption<Vec<Contribute>> = ArcSwapOption::const_empty();
+
+/// The tags after all products, if any has changed them. `own` goes along as well and is shown to them, so that they know
+/// what room is left.
+fn contributed(
+    baggage: &Baggage,
+    tags: &PropagationTags,
+    own: &[(&str, Option<&str>)],
+) -> Option<PropagationTags> {
+    let list = CONTRIBUTORS.load();
+    let list = list.as_deref()?;
+    let mut shown = tags.clone();
+    for (key, value) in own {
+        if let Some(value) = value {
+            shown.set(key, value);
+        }
+    }
+    let mut is_changed = false;
+    for contribute in list {
+        if let Some(Some(after)) = crate::text::guarded(|| contribute(baggage, &shown)) {
+            shown = after;
+            is_changed = true;
+        }
+    }
+    if !is_changed {
+        return None;
+    }
+    for (key, _) in own {
+        match tags.get(key) {
+            Some(before) => shown.set(key, before),
+            None => shown.remove(key),
+        }
+    }
+    Some(shown)
+}
+
 /// `is_remote`: no span was made in this process, the id is the inbound one.
 fn inject_place(
     segment: &Arc<Segment>,
@@ -165,6 +223,16 @@ fn inject_place(
         (_, Some(_)) => ProbabilityUpdate::Overruled(sampling.randomness),
     };
     let source = segment.own_source(&sampling).map(|own| own.to_string());
+    let own_tags = [
+        (PropagationTags::DECISION_MAKER, by_hand.or(own)),
+        (
+            PropagationTags::KEEP_RATE,
+            keep_rate.map(|rate| rate.as_str()),
+        ),
+        (PropagationTags::TRACE_SOURCE, source.as_deref()),
+    ];
+    let added = contributed(baggage, tags, &own_tags);
+    let tags = added.as_ref().unwrap_or(tags);
     let is_marked = source.is_some() || remote.is_some_and(|it| it.trace_source().is_some());
     // A program without tracing of its own passes on only what another product needs.
     let trace_id = if is_marked || !segment.tracer.sampler.is_standalone() {

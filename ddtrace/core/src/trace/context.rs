@@ -149,6 +149,12 @@ impl Context {
             .filter(|place| place.segment.forks == tracer::forks())
     }
 
+    /// A tag that came with the trace from another service, by its whole name: `_dd.p.…`.
+    pub fn remote_tag(&self, key: &str) -> Option<&str> {
+        let remote = self.place()?.segment.remote.as_deref()?;
+        remote.tags.get(key)
+    }
+
     /// Whether it points nowhere. It may have baggage all the same.
     pub fn is_none(&self) -> bool {
         self.at.is_none()

@@ -318,6 +318,15 @@ impl SpanRef {
         SpanId::new(self.id)
     }
 
+    /// Whether a tag was set on it, by this thread, on which the span has to be open. False elsewhere.
+    pub fn has_tag(&self, key: &str) -> bool {
+        let found = local::with(|local| {
+            let (open, _) = local.find(self.id)?;
+            Some(open.tags.as_ref()?.get(key).is_some())
+        });
+        found.flatten().unwrap_or(false)
+    }
+
     /// Which span of which trace it is.
     pub fn id(&self) -> SpanContextId {
         let trace_id = self

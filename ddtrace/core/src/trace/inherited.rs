@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::local;
+use super::span::Span;
 
 /// The name of a value that spans hand down, and its type. Lives in a static of the product.
 ///
@@ -67,6 +68,16 @@ impl<T: Any + Send + Sync> Inherited<T> {
     /// The value that goes with a context.
     pub fn of(&self, context: &Context) -> Option<Arc<T>> {
         self.find(&context.baggage())
+    }
+
+    /// Gives a span that is not active a value, which its children that begin later have as well.
+    pub fn give(&self, span: &mut Span, value: Arc<T>) {
+        span.change_baggage(|baggage| baggage.set_value(self.owner, Some(value)));
+    }
+
+    /// The value that goes with baggage, which an [injection](super::on_injection) is told of.
+    pub fn in_baggage(&self, baggage: &crate::propagation::Baggage) -> Option<Arc<T>> {
+        self.find(baggage)
     }
 
     /// The context with a value of its own; what it was made of does not see it.

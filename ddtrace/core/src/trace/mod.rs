@@ -13,10 +13,11 @@
 //! Nothing of that allocates in the steady state, takes a contended lock, or waits. What needs a decision or a conversion
 //! is done by the worker, except at the border to other processes: extracting and injecting contexts.
 //!
-//! Layers, lowest first: `id`, `clock`, `service`, `site`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
+//! Layers, lowest first: `id`, `clock`, `service`, `site`, `attachment`, `tags` · `open` · `outbox`, `visits`, `segment`, `tracer` (one knot: a
 //! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `inherited`, `guard`, `span` ·
 //! `future`, `border`, `builder`, `shared`.
 
+mod attachment;
 mod baggage;
 mod border;
 mod builder;
@@ -42,11 +43,13 @@ pub(crate) mod tracer;
 mod visits;
 pub(crate) mod write;
 
+pub(crate) use attachment::settle;
+pub use attachment::{Attachment, Settled};
 pub use baggage::baggage;
 pub(crate) use border::traceparent;
 pub use border::{
     active_ids, current_config, extract, extract_for, inject, inject_context, inject_context_with,
-    inject_extracted,
+    inject_extracted, on_injection,
 };
 pub use builder::SpanBuilder;
 pub use context::{Attached, Context};

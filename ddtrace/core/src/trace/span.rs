@@ -447,7 +447,7 @@ impl Span {
         })
     }
 
-    fn change_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
+    pub(super) fn change_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
         let mut baggage = self.baggage();
         if let Some(segment) = &self.segment {
             change(&mut baggage);

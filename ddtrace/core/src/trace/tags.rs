@@ -9,9 +9,11 @@
 //! worker, which looks at all of them anyway.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::SpanContextId;
+use super::attachment::Attachment;
 use crate::propagation::{Baggage, ExtractedLink, SpanContext};
 use crate::sampling::SamplingPriority;
 
@@ -359,6 +361,7 @@ pub(crate) struct Rare {
     pub(crate) links: Vec<SpanLink>,
     pub(crate) events: Vec<SpanEvent>,
     pub(crate) meta_struct: Vec<(Cow<'static, str>, Vec<u8>)>,
+    pub(crate) attachments: Vec<Arc<dyn Attachment>>,
     /// Nanoseconds since the epoch, where the caller gave them.
     pub(crate) start: Option<i64>,
     pub(crate) end: Option<i64>,
@@ -541,7 +544,8 @@ impl Tags {
                 .map(|(key, value)| key.len() + value.len())
                 .sum();
             let baggage = rare.baggage.as_ref().map_or(0, Baggage::weight);
-            512 + structs + baggage + 256 * (rare.links.len() + rare.events.len())
+            let attached: usize = rare.attachments.iter().map(|it| it.weight()).sum();
+            512 + structs + baggage + attached + 256 * (rare.links.len() + rare.events.len())
         })
     }
 

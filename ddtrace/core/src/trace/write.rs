@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
+use super::attachment::Attachment;
 use super::open::{Open, flags};
 use super::segment::{Buffer, Segment};
 use super::service::{self, ServiceId};
@@ -148,6 +149,10 @@ impl<'a> Pen<'a> {
 
     pub(crate) fn add_event(&mut self, event: SpanEvent) {
         self.tags().add_event(event);
+    }
+
+    pub(crate) fn attach(&mut self, attachment: Arc<dyn Attachment>) {
+        self.tags().rare().attachments.push(attachment);
     }
 
     pub(crate) fn set_meta_struct(&mut self, key: Cow<'static, str>, value: Vec<u8>) {
@@ -425,6 +430,11 @@ macro_rules! writing_methods {
         ) {
             let key = key.into();
             $self.pen(|pen| pen.set_meta_struct(key, msgpack));
+        }
+
+        /// Attaches a product's record, which says on the worker what the finished span carries.
+        pub fn attach($self: $receiver, attachment: std::sync::Arc<dyn $crate::trace::Attachment>) {
+            $self.pen(|pen| pen.attach(attachment));
         }
 
         /// Keeps the whole trace, whatever rules and rates say.

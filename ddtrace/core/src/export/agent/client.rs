@@ -120,6 +120,19 @@ impl AgentClient {
             .await
     }
 
+    /// Sends a request of any method. `path` begins with a slash; of the answer up to `max_body` bytes are read.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+        max_body: usize,
+    ) -> Result<Response, SendError> {
+        self.request(method, path, headers, body.into(), max_body)
+            .await
+    }
+
     async fn request(
         &self,
         method: Method,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::proxy::Proxy;
 use super::tls::TlsDialer;
@@ -86,6 +86,18 @@ impl IntakeClient {
         body: impl Into<Bytes>,
     ) -> Result<Response, SendError> {
         self.0.post_for_up_to(max_body, path, headers, body).await
+    }
+
+    /// Sends a request of any method, and reads up to `max_body` bytes of its answer. `path` begins with a slash.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+        max_body: usize,
+    ) -> Result<Response, SendError> {
+        self.0.send(method, path, headers, body, max_body).await
     }
 
     /// Asks for something. `path` begins with a slash.

@@ -25,6 +25,7 @@ mod proxy;
 mod site;
 mod tls;
 mod traces;
+mod transcode;
 
 pub use client::{IntakeBuilder, IntakeClient};
 pub use site::{stats_intake, trace_intake};

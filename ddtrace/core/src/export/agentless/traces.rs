@@ -2,7 +2,8 @@
 //!
 //! `{"traces":[{"hostname":…,"env":…,"spans":[…]}]}`: what other formats say in headers stands on every chunk. Ids are 16 lower-case hexadecimal
 //! digits; links and events are JSON in `meta`. Nobody has computed anything yet, so the first span of a chunk says
-//! `_dd.compute_stats`, and the root of a trace `_trace_root`. Structured metadata has no place here and is left out.
+//! `_dd.compute_stats`, and the root of a trace `_trace_root`. Structured metadata is msgpack everywhere else and stands here
+//! as the JSON that it means.
 //!
 //! Source: libdatadog, `libdd-trace-utils/src/agentless_encoder`; `core.md` §7.5.
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::transcode::msgpack_as_json;
 use crate::config::Config;
 use crate::export::agent::{RUSTC_VERSION, TRACER_VERSION};
 use crate::export::finished::FinishedSpan;
@@ -126,7 +128,22 @@ impl Serialize for SpanAsJson<'_, '_> {
         }
         map.serialize_entry("meta", &Meta(self))?;
         map.serialize_entry("metrics", &Metrics(span))?;
+        let structs = span.meta_struct.iter();
+        // What is no msgpack is left out alone; the rest of the payload must not suffer.
+        let structs = structs.filter_map(|(key, bytes)| Some((*key, msgpack_as_json(bytes)?)));
+        let structs: Vec<_> = structs.collect();
+        if !structs.is_empty() {
+            map.serialize_entry("meta_struct", &Pairs(structs))?;
+        }
         map.end()
+    }
+}
+
+struct Pairs<'a>(Vec<(&'a str, serde_json::Value)>);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
     }
 }
 
@@ -230,6 +247,9 @@ mod tests {
         root.set_metric("nan", f64::NAN);
         root.links.push(&link);
         root.events.push(&event);
+        root.meta_struct
+            .push(("note", &[0x81, 0xa1, b'k', 0x92, 0x01, 0xc3]));
+        root.meta_struct.push(("broken", &[0x92, 0x01]));
         let mut child = span(256, 255);
         child.error = true;
         child.set_metric("k", 1.5);
@@ -258,6 +278,7 @@ mod tests {
             json!({ "_trace_root": 1.0 }),
         );
         first["type"] = json!("web");
+        first["meta_struct"] = json!({ "note": { "k": [1, true] } });
         let second = span(
             "0000000000000100",
             "00000000000000ff",

@@ -1,0 +1,37 @@
+//! Experiments: the same task over every row of a dataset, and what is thought of its answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ddtrace_core::trace::Context;
+
+use crate::node::Node;
+
+/// What travels as baggage, and the tags that it becomes.
+pub(crate) const BAGGAGE: [(&str, &str); 8] = [
+    ("_ml_obs.experiment_id", "experiment_id"),
+    ("_ml_obs.experiment_run_id", "run_id"),
+    ("_ml_obs.experiment_run_iteration", "run_iteration"),
+    ("_ml_obs.experiment_dataset_name", "dataset_name"),
+    ("_ml_obs.experiment_dataset_id", "dataset_id"),
+    ("_ml_obs.experiment_project_id", "project_id"),
+    ("_ml_obs.experiment_project_name", "project_name"),
+    ("_ml_obs.experiment_name", "experiment_name"),
+];
+
+/// The experiment that a span is part of because a service that called says so.
+pub(crate) fn of_baggage(
+    parent: Option<&Arc<Node>>,
+    place: &Context,
+) -> Option<Arc<BTreeMap<String, String>>> {
+    if parent.is_some() {
+        // It inherits what its parent has.
+        return None;
+    }
+    let baggage = place.baggage();
+    baggage.get(BAGGAGE[0].0)?;
+    let tags = BAGGAGE
+        .iter()
+        .filter_map(|(key, tag)| Some(((*tag).to_owned(), baggage.get(key)?.to_owned())));
+    Some(Arc::new(tags.collect()))
+}
