@@ -149,12 +149,18 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
             }
             None => None,
         };
-        let profiles = folder.path().join("profiles");
         let circumstances = toolchain.circumstances.clone();
-        coverage = Some(Coverage::new(&repository, &profiles, circumstances, impact));
+        coverage = Some(Coverage::new(&repository, circumstances, impact));
     }
     let coordinator = Coordinator::new(
-        library, toolchain, manner, repository, words, None, coverage,
+        library,
+        toolchain,
+        manner,
+        repository,
+        words,
+        None,
+        folder.runs(),
+        coverage,
     );
     let server = tokio::spawn(coordinator.clone().serve(listener));
     let child = match command.spawn() {
@@ -378,6 +384,7 @@ impl Own {
                 repository,
                 Vec::new(),
                 package,
+                folder.runs(),
                 None,
             );
             let server = tokio::spawn(coordinator.clone().serve(listener));

@@ -19,6 +19,7 @@ mod cfg;
 mod coverage;
 pub(crate) mod detached;
 mod identity;
+mod inside;
 mod library;
 mod members;
 mod server;
@@ -38,6 +39,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
 pub(crate) use coverage::Coverage;
+pub(crate) use identity::of_test;
 pub(crate) use library::{Library, Overlay};
 use server::converse;
 use targets::Targets;
@@ -74,6 +76,8 @@ pub(crate) struct Coordinator {
     words: Vec<std::ffi::OsString>,
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
+    /// Below it each run of a test has a folder.
+    pub(crate) runs: PathBuf,
     /// What tests reach, if that is asked for.
     pub(crate) coverage: Option<Coverage>,
     /// Gathered only if a file is wanted.
@@ -93,6 +97,7 @@ impl Coordinator {
         repository: PathBuf,
         words: Vec<std::ffi::OsString>,
         folder: Option<PathBuf>,
+        runs: PathBuf,
         coverage: Option<Coverage>,
     ) -> Arc<Coordinator> {
         let junit = manner.junit.then(Mutex::default);
@@ -105,6 +110,7 @@ impl Coordinator {
             words,
             folder,
             counts: Mutex::default(),
+            runs,
             coverage,
             junit,
             open: AtomicUsize::new(0),
@@ -244,6 +250,11 @@ impl Folder {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("socket")
+    }
+
+    /// Where each run of a test has a folder.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.0.join("runs")
     }
 
     /// Listens in it.

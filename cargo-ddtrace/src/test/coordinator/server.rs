@@ -19,10 +19,11 @@ use tokio::net::UnixStream;
 use super::Coordinator;
 use super::coverage::{Covered, Mapped};
 use super::identity::{DoctestName, Doctests, of_test};
+use super::inside::Inside;
 use super::source::{self, Tokens};
 use super::targets::Module;
 use crate::test::impact::{Impact, Unit};
-use crate::test::link::{Doctest, Hello, LONGEST, ToCoordinator, ToRunner, Welcome};
+use crate::test::link::{Doctest, Hello, LONGEST, Names, ToCoordinator, ToRunner, Welcome};
 use crate::test::runner::event::{Choice, Listed, Next, Outcome, Ran, Verdict};
 use crate::test::runner::harness::Harness;
 
@@ -116,12 +117,22 @@ impl Conversation<'_> {
                     let read = || coverage.of_binary(&hello.binary, &module, targets);
                     self.mapped = tokio::task::block_in_place(read);
                 }
-                let profiles = coverage.filter(|_| self.mapped.is_some());
+                let is_covered = self.mapped.is_some();
+                let session = self.coordinator.library.session_id();
+                let names = session.filter(|_| !hello.is_doctest).map(|session| Names {
+                    session,
+                    module: module.name.clone(),
+                    crate_name: module.crate_name.clone(),
+                    earlier: hello
+                        .nextest_attempt
+                        .map_or(0, |number| number.saturating_sub(1)),
+                });
                 let welcome = Welcome {
                     declared: module.declared,
-                    isolate: manner.isolate || profiles.is_some(),
+                    isolate: manner.isolate || is_covered,
                     timeout: manner.timeout,
-                    profiles: profiles.map(|coverage| coverage.profiles().to_owned()),
+                    runs: (names.is_some() || is_covered).then(|| self.coordinator.runs.clone()),
+                    names,
                 };
                 self.module = Some(module);
                 self.coordinator.runners().push(hello.pid);
@@ -156,8 +167,8 @@ impl Conversation<'_> {
             .map(|(test, source)| {
                 let mut candidate =
                     Candidate::new(of_test(&module.name, &module.crate_name, &test.name));
-                candidate.source.clone_from(source);
-                candidate.is_unskippable = is_named(&module.unskippable, &test.name);
+                candidate.source.clone_from(&source.0);
+                candidate.is_unskippable = source.1 || is_named(&module.unskippable, &test.name);
                 candidate
             })
             .collect();
@@ -234,9 +245,9 @@ impl Conversation<'_> {
     /// What a run left behind.
     fn covered(&self, test: &Test, ran: &Ran) -> Option<Covered> {
         let coverage = self.coordinator.coverage.as_ref()?;
-        let (mapped, profiles) = (self.mapped.as_ref()?, ran.profiles.as_ref()?);
+        let (mapped, folder) = (self.mapped.as_ref()?, ran.folder.as_ref()?);
         let source = test.source.as_ref().map(|source| source.file.as_str());
-        coverage.of_run(mapped, profiles, source)
+        coverage.of_run(mapped, folder, source)
     }
 
     fn left_out(&self, test: &Test, cause: SkipCause) {
@@ -282,15 +293,23 @@ impl Conversation<'_> {
         attempt
     }
 
-    fn ran(&mut self, ran: Ran) -> Next {
+    fn ran(&mut self, mut ran: Ran) -> Next {
         let Some(mut test) = self.tests.remove(&ran.name) else {
             // A test that was not listed: it counts as it ended.
             return Next::Done(Verdict::plainly(ran.outcome));
         };
         let status = status(ran.outcome);
+        // Nobody else's files are read, and nothing else is removed.
+        let runs = Some(self.coordinator.runs.as_path());
+        ran.folder.take_if(|folder| folder.parent() != runs);
         let covered = self.covered(&test, &ran);
+        let inside = ran.folder.as_deref().map(Inside::read).unwrap_or_default();
+        if let Some(folder) = &ran.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
         let mut attempt = self.attempt(&test, status, ran.started, ran.took);
         describe(&mut attempt, &ran);
+        attempt.meta.extend(inside.tags.iter().cloned());
         match test.next.take() {
             Some((reason, number)) => {
                 attempt.number = number;
@@ -306,6 +325,7 @@ impl Conversation<'_> {
             }
         }
         let coordinator = self.coordinator;
+        coordinator.library.report_spans(&attempt, inside.spans);
         let next = test
             .retries
             .after(status, ran.took, coordinator.library.budget());
@@ -469,37 +489,55 @@ fn relative(path: &Path, folder: &Path) -> String {
 /// The largest source file that is read.
 const FILE: u64 = 8 << 20;
 
-/// Where each of the tests stands.
+/// Whether the lines of a test say `#[ddtrace::test(unskippable)]` or `#[ddtrace::test_unskippable]`.
+fn says_unskippable(text: &str, start: u32, end: u32) -> bool {
+    let (start, end) = (start as usize, end as usize);
+    let lines = text.lines().skip(start.saturating_sub(1));
+    let mut lines = lines
+        .take((end + 1).saturating_sub(start))
+        .map(str::trim_start);
+    lines.any(|line| line.starts_with("#[ddtrace::test") && line.contains("unskippable"))
+}
+
+/// Where each of the tests stands, and whether it asks not to be skipped.
 fn locate(
     tests: &[Listed],
     root: &Path,
     repository: &Path,
     count: usize,
-) -> Option<Vec<Option<Source>>> {
-    let mut files: HashMap<&str, (String, Option<Tokens>)> = HashMap::new();
+) -> Option<Vec<(Option<Source>, bool)>> {
+    let mut files: HashMap<&str, (String, Option<(String, Tokens)>)> = HashMap::new();
     let mut sources = Vec::with_capacity(count);
     for test in tests {
-        sources.push(test.source_path.as_deref().map(|path| {
-            let (file, tokens) = files.entry(path).or_insert_with(|| {
+        let mut is_unskippable = false;
+        let place = test.source_path.as_deref().map(|path| {
+            let (file, read) = files.entry(path).or_insert_with(|| {
                 let whole: PathBuf = root.join(path);
                 let is_readable = std::fs::metadata(&whole)
                     .is_ok_and(|file| file.is_file() && file.len() <= FILE);
                 let tokens = is_readable
                     .then(|| std::fs::read_to_string(&whole).ok())
                     .flatten()
-                    .and_then(|text| Tokens::of(&text));
+                    .and_then(|text| {
+                        let tokens = Tokens::of(&text)?;
+                        Some((text, tokens))
+                    });
                 (relative(&whole, repository), tokens)
             });
-            let extent = tokens
+            let extent = read
                 .as_ref()
-                .and_then(|tokens| tokens.extent(test.line, test.column));
+                .and_then(|(_, tokens)| tokens.extent(test.line, test.column));
             let (start, end) = extent.unwrap_or((test.line, test.line));
+            is_unskippable = read
+                .as_ref()
+                .is_some_and(|(text, _)| says_unskippable(text, start, end));
             Source {
                 file: file.clone(),
                 start,
                 end,
             }
-        }));
+        });
+        sources.push((place, is_unskippable));
     }
     drop(files);
     source::forget();
@@ -519,6 +557,14 @@ mod tests {
             ("/other/x.rs", "/w", "/other/x.rs"),
         ] {
             assert_eq!(relative(Path::new(path), Path::new(folder)), expected);
+        }
+    }
+
+    #[test]
+    fn a_test_may_ask_not_to_be_skipped() {
+        let text = "#[test]\nfn a() {}\n#[ddtrace::test(unskippable)]\nfn b() {}\n#[ddtrace::test]\nfn unskippable() {}\n";
+        for (start, end, expected) in [(1, 2, false), (3, 4, true), (5, 6, false), (0, 0, false)] {
+            assert_eq!(says_unskippable(text, start, end), expected, "{start}");
         }
     }
 

@@ -146,7 +146,8 @@ fn run(
         tests: &tests,
         isolate: welcome.isolate,
         timeout: welcome.timeout,
-        profiles: welcome.profiles.as_deref(),
+        runs: welcome.runs.as_deref(),
+        names: welcome.names.as_ref(),
         colour: is_terminal,
     };
     let colour = match arguments.colour {
