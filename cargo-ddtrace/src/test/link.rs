@@ -79,6 +79,18 @@ pub(crate) struct Hello {
     pub(crate) pid: u32,
     /// Which attempt of nextest's this is, from 1.
     pub(crate) nextest_attempt: Option<u32>,
+    /// What has to be known to run its tests once more when all are done, if that is wanted.
+    #[serde(default)]
+    pub(crate) surroundings: Option<Surroundings>,
+}
+
+/// How a runner starts its binary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Surroundings {
+    pub(crate) folder: PathBuf,
+    pub(crate) chain: Vec<String>,
+    /// Variables as tests see them.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// What rustdoc says of a doctest.

@@ -13,6 +13,7 @@
 //! The socket lies in a folder that only this user can enter. A runner that disappears in the middle (killed with its process group, say) leaves
 //! a conversation that ends; nothing waits for it.
 
+mod again;
 mod bench;
 pub(crate) mod cargo;
 mod cfg;
@@ -22,6 +23,7 @@ mod identity;
 mod inside;
 mod library;
 mod members;
+mod place;
 mod server;
 pub(crate) mod source;
 mod targets;
@@ -61,6 +63,8 @@ pub(crate) struct Manner {
     pub(crate) junit: bool,
     /// Whether nextest starts the binaries, once per test.
     pub(crate) is_nextest: bool,
+    /// Below it each run of a test has a folder.
+    pub(crate) runs: PathBuf,
 }
 
 /// What all conversations share.
@@ -76,8 +80,8 @@ pub(crate) struct Coordinator {
     words: Vec<std::ffi::OsString>,
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
-    /// Below it each run of a test has a folder.
-    pub(crate) runs: PathBuf,
+    /// Tests whose retries all failed.
+    exhausted: Mutex<Vec<again::Exhausted>>,
     /// What tests reach, if that is asked for.
     pub(crate) coverage: Option<Coverage>,
     /// Gathered only if a file is wanted.
@@ -97,7 +101,6 @@ impl Coordinator {
         repository: PathBuf,
         words: Vec<std::ffi::OsString>,
         folder: Option<PathBuf>,
-        runs: PathBuf,
         coverage: Option<Coverage>,
     ) -> Arc<Coordinator> {
         let junit = manner.junit.then(Mutex::default);
@@ -110,7 +113,7 @@ impl Coordinator {
             words,
             folder,
             counts: Mutex::default(),
-            runs,
+            exhausted: Mutex::default(),
             coverage,
             junit,
             open: AtomicUsize::new(0),

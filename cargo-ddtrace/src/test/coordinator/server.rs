@@ -1,7 +1,7 @@
 //! One conversation: a binary says hello, lists its tests, gets a plan, and tells each run.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,10 +17,11 @@ use tokio::io::{
 use tokio::net::UnixStream;
 
 use super::Coordinator;
+use super::again::Exhausted;
 use super::coverage::{Covered, Mapped};
 use super::identity::{DoctestName, Doctests, of_test};
 use super::inside::Inside;
-use super::source::{self, Tokens};
+use super::place::locate;
 use super::targets::Module;
 use crate::test::impact::{Impact, Unit};
 use crate::test::link::{Doctest, Hello, LONGEST, Names, ToCoordinator, ToRunner, Welcome};
@@ -131,7 +132,8 @@ impl Conversation<'_> {
                     declared: module.declared,
                     isolate: manner.isolate || is_covered,
                     timeout: manner.timeout,
-                    runs: (names.is_some() || is_covered).then(|| self.coordinator.runs.clone()),
+                    runs: (names.is_some() || is_covered)
+                        .then(|| self.coordinator.manner.runs.clone()),
                     names,
                 };
                 self.module = Some(module);
@@ -221,6 +223,24 @@ impl Conversation<'_> {
         }
     }
 
+    /// A test that failed however often it was tried may be tried once more in the end.
+    fn note_exhausted(&self, test: &Test, name: &str, attempt: &Attempt, verdict: &Judged) {
+        let Some(hello) = &self.hello else { return };
+        let Some(surroundings) = hello.surroundings.as_ref() else {
+            return;
+        };
+        let is_auto = attempt.retry_reason == Some(RetryReason::AutoTestRetry);
+        if verdict.has_failed_all_retries && is_auto && self.harness != Harness::Foreign {
+            self.coordinator.exhausted(Exhausted {
+                binary: hello.binary.clone(),
+                surroundings: surroundings.clone(),
+                name: name.to_owned(),
+                last: attempt.clone(),
+                decision: test.decision,
+            });
+        }
+    }
+
     /// Benchmarks with a harness of their own have left what they measured.
     fn report_benchmarks(&self, since: SystemTime) {
         let (Some(module), Some(hello)) = (&self.module, &self.hello) else {
@@ -300,7 +320,7 @@ impl Conversation<'_> {
         };
         let status = status(ran.outcome);
         // Nobody else's files are read, and nothing else is removed.
-        let runs = Some(self.coordinator.runs.as_path());
+        let runs = Some(self.coordinator.manner.runs.as_path());
         ran.folder.take_if(|folder| folder.parent() != runs);
         let covered = self.covered(&test, &ran);
         let inside = ran.folder.as_deref().map(Inside::read).unwrap_or_default();
@@ -344,6 +364,7 @@ impl Conversation<'_> {
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
                 coordinator.report(&attempt, &test.decision, Some(&verdict), &ran.output);
                 self.report_benchmarks(ran.started);
+                self.note_exhausted(&test, &ran.name, &attempt, &verdict);
                 if let Some((impact, unit)) = self.impact() {
                     let passed = verdict.status == Status::Pass && !verdict.is_flaky;
                     let reached = covered.as_ref().filter(|_| passed);
@@ -424,7 +445,7 @@ impl Conversation<'_> {
     }
 }
 
-fn describe(attempt: &mut Attempt, ran: &Ran) {
+pub(super) fn describe(attempt: &mut Attempt, ran: &Ran) {
     attempt.execution_mode = Some(if ran.isolated {
         ExecutionMode::Isolated
     } else {
@@ -447,7 +468,7 @@ fn describe(attempt: &mut Attempt, ran: &Ran) {
     }
 }
 
-fn status(outcome: Outcome) -> Status {
+pub(super) fn status(outcome: Outcome) -> Status {
     match outcome {
         Outcome::Passed => Status::Pass,
         Outcome::Failed => Status::Fail,
@@ -476,7 +497,7 @@ fn is_named(patterns: &[String], name: &str) -> bool {
 }
 
 /// A path under a folder with `/` between its parts, or the path itself.
-fn relative(path: &Path, folder: &Path) -> String {
+pub(super) fn relative(path: &Path, folder: &Path) -> String {
     let under = path.strip_prefix(folder).unwrap_or(path);
     let parts: Vec<_> = under
         .components()
@@ -484,64 +505,6 @@ fn relative(path: &Path, folder: &Path) -> String {
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect();
     parts.join("/").replace("//", "/")
-}
-
-/// The largest source file that is read.
-const FILE: u64 = 8 << 20;
-
-/// Whether the lines of a test say `#[ddtrace::test(unskippable)]` or `#[ddtrace::test_unskippable]`.
-fn says_unskippable(text: &str, start: u32, end: u32) -> bool {
-    let (start, end) = (start as usize, end as usize);
-    let lines = text.lines().skip(start.saturating_sub(1));
-    let mut lines = lines
-        .take((end + 1).saturating_sub(start))
-        .map(str::trim_start);
-    lines.any(|line| line.starts_with("#[ddtrace::test") && line.contains("unskippable"))
-}
-
-/// Where each of the tests stands, and whether it asks not to be skipped.
-fn locate(
-    tests: &[Listed],
-    root: &Path,
-    repository: &Path,
-    count: usize,
-) -> Option<Vec<(Option<Source>, bool)>> {
-    let mut files: HashMap<&str, (String, Option<(String, Tokens)>)> = HashMap::new();
-    let mut sources = Vec::with_capacity(count);
-    for test in tests {
-        let mut is_unskippable = false;
-        let place = test.source_path.as_deref().map(|path| {
-            let (file, read) = files.entry(path).or_insert_with(|| {
-                let whole: PathBuf = root.join(path);
-                let is_readable = std::fs::metadata(&whole)
-                    .is_ok_and(|file| file.is_file() && file.len() <= FILE);
-                let tokens = is_readable
-                    .then(|| std::fs::read_to_string(&whole).ok())
-                    .flatten()
-                    .and_then(|text| {
-                        let tokens = Tokens::of(&text)?;
-                        Some((text, tokens))
-                    });
-                (relative(&whole, repository), tokens)
-            });
-            let extent = read
-                .as_ref()
-                .and_then(|(_, tokens)| tokens.extent(test.line, test.column));
-            let (start, end) = extent.unwrap_or((test.line, test.line));
-            is_unskippable = read
-                .as_ref()
-                .is_some_and(|(text, _)| says_unskippable(text, start, end));
-            Source {
-                file: file.clone(),
-                start,
-                end,
-            }
-        });
-        sources.push((place, is_unskippable));
-    }
-    drop(files);
-    source::forget();
-    Some(sources)
 }
 
 #[cfg(test)]
@@ -557,14 +520,6 @@ mod tests {
             ("/other/x.rs", "/w", "/other/x.rs"),
         ] {
             assert_eq!(relative(Path::new(path), Path::new(folder)), expected);
-        }
-    }
-
-    #[test]
-    fn a_test_may_ask_not_to_be_skipped() {
-        let text = "#[test]\nfn a() {}\n#[ddtrace::test(unskippable)]\nfn b() {}\n#[ddtrace::test]\nfn unskippable() {}\n";
-        for (start, end, expected) in [(1, 2, false), (3, 4, true), (5, 6, false), (0, 0, false)] {
-            assert_eq!(says_unskippable(text, start, end), expected, "{start}");
         }
     }
 
