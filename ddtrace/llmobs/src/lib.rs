@@ -62,6 +62,7 @@ mod msgpack;
 mod node;
 mod processor;
 mod propagation;
+mod providers;
 mod queue;
 mod record;
 mod route;
