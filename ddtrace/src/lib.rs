@@ -73,6 +73,7 @@
 extern crate self as ddtrace;
 
 pub mod error;
+pub mod testing;
 #[doc = include_str!("docs/write_an_integration.md")]
 pub mod write_an_integration {}
 
@@ -202,6 +203,7 @@ pub use ddtrace_macros::{
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::testing;
     pub use ddtrace_core::git_metadata::EmbeddedGit;
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;
