@@ -251,7 +251,7 @@ fn a_broken_test_is_retried_and_fails() {
 #[test]
 fn a_test_that_failed_to_the_last_is_run_once_more_in_the_end() {
     let data = tempfile::tempdir().unwrap();
-    let mut command = local(data.path(), &["--test", "behaves"]);
+    let mut command = local(data.path(), &["--test", "behaves", "--", "misbehaves"]);
     command
         .env("SAMPLE", "broken")
         .env("_DD_CIVISIBILITY_OUT_OF_SESSION_RETRIES_ENABLED", "true");
