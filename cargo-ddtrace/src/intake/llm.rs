@@ -10,6 +10,7 @@ use axum::http::{StatusCode, request::Parts};
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::json_with_nan;
 use super::model::Payload;
 use super::msgpack::Reader;
 use super::multipart;
@@ -136,7 +137,7 @@ pub(super) fn take(
     if llm == Llm::Question {
         return question(shared, kept, parts, path, body, findings, begun);
     }
-    let value = match lenient(body, &mut findings) {
+    let value = match json_with_nan::read(body, &mut findings) {
         Ok(value) => value,
         Err(error) => {
             return reject(
@@ -406,7 +407,7 @@ fn question(
     let json = match (&form, body.is_empty()) {
         (Ok(_), true) => Ok(Value::Null),
         (Ok(_), false) if is_form => Ok(Value::Null),
-        (Ok(_), false) => lenient(body, &mut findings),
+        (Ok(_), false) => json_with_nan::read(body, &mut findings),
         (Err(error), _) => Err(error.clone()),
     };
     let json = match json {
@@ -470,57 +471,6 @@ fn question(
     }
     keep(shared, spans, Vec::new(), number);
     (answer, number)
-}
-
-/// JSON in which bare `NaN` and `Infinity` stand for null, as the reference writes them; they are found.
-fn lenient(body: &[u8], findings: &mut Findings) -> Result<Value, String> {
-    let error = match serde_json::from_slice(body) {
-        Ok(value) => return Ok(value),
-        Err(error) => error.to_string(),
-    };
-    let mut clean = body.to_vec();
-    let (mut is_text, mut is_escaped, mut at, mut found) = (false, false, 0, 0);
-    while at < clean.len() {
-        match clean[at] {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            _ if is_text => {}
-            b'N' | b'I' | b'-' => {
-                let words = [&b"NaN"[..], b"Infinity", b"-Infinity"];
-                if let Some(word) = words.iter().find(|word| clean[at..].starts_with(word)) {
-                    let end = at + word.len();
-                    // The shortest of them has three letters, and null four.
-                    if word.len() == 3 {
-                        clean.splice(at..end, *b"null");
-                        at += 3;
-                    } else {
-                        clean[at..end].fill(b' ');
-                        clean[at..at + 4].copy_from_slice(b"null");
-                        at = end - 1;
-                    }
-                    found += 1;
-                    if found > 1000 {
-                        return Err("more than 1000 bare NaN".to_owned());
-                    }
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    if found == 0 {
-        return Err(error);
-    }
-    let value = serde_json::from_slice(&clean).map_err(|error| error.to_string())?;
-    findings.add(Finding {
-        rule: &rules::NAN,
-        chunk: None,
-        span: None,
-        field: String::new(),
-        detail: format!("{found} of them"),
-    });
-    Ok(value)
 }
 
 /// The parameters of an address.
@@ -594,18 +544,6 @@ mod unit {
     }
 
     #[test]
-    fn bare_nan_is_read_as_null_and_said() {
-        let mut findings = Findings::default();
-        let body = br#"{"a": NaN, "b": "NaN \" NaN", "c": [-Infinity, Infinity, 1]}"#;
-        assert_eq!(
-            lenient(body, &mut findings),
-            Ok(json!({"a": null, "b": "NaN \" NaN", "c": [null, null, 1]}))
-        );
-        assert_eq!(findings.list[0].rule.id, "llm.nan");
-        assert!(lenient(b"{\"a\": Nothing}", &mut findings).is_err());
-    }
-
-    #[test]
     fn secrets_are_masked_wherever_they_stand() {
         let mut value = json!({"meta": {"input": {"value": "postgres://a:hunter2@db/x"}, "metadata": {"api_key": "abcdef123"}}});
         let mut found = 0;
@@ -615,11 +553,6 @@ mod unit {
     }
 
     proptest! {
-        #[test]
-        fn no_body_makes_it_panic(body in prop::collection::vec(prop::sample::select(b"{}[]\":,-NaInfity\\1 ".to_vec()), 0..80)) {
-            let _ = lenient(&body, &mut Findings::default());
-        }
-
         #[test]
         fn no_event_makes_it_panic(texts in prop::collection::vec(".{0,20}", 12), n in any::<f64>()) {
             let event = json!({"trace_id": texts[0], "span_id": texts[1], "parent_id": n, "name": [texts[2]], "tags": [texts[3], n],

@@ -14,6 +14,7 @@ mod endpoint;
 pub mod faults;
 pub mod info;
 pub mod json;
+mod json_with_nan;
 mod llm;
 pub mod model;
 pub mod msgpack;
