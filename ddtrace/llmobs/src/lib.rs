@@ -51,7 +51,7 @@ mod current;
 mod distributed;
 mod evaluation;
 mod event;
-mod experiments;
+pub mod experiments;
 #[cfg(test)]
 mod golden_tests;
 mod json_text;
