@@ -125,3 +125,18 @@ pub fn annotate(annotation: Annotation) -> Result<(), AnnotateError> {
         }
     }
 }
+
+/// Has the worker send what there is, without blocking whoever awaits it.
+pub(crate) async fn worker_flush() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let flush = move || {
+        let _ = tell.send(flush());
+    };
+    if std::thread::Builder::new()
+        .name("ddtrace-flush".into())
+        .spawn(flush)
+        .is_ok()
+    {
+        let _ = told.await;
+    }
+}

@@ -73,7 +73,7 @@ pub(crate) async fn call_again(call: Call, waits: &[Duration]) -> Result<Answer,
 }
 
 /// Sleeps on the worker, for whoever has no clock.
-async fn pause(time: Duration) {
+pub(crate) async fn pause(time: Duration) {
     let (tell, told) = oneshot::channel();
     let sender = CALLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some(sender) = sender {

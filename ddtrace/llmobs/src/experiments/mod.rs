@@ -1,6 +1,8 @@
 //! Experiments: the same task over every row of a dataset, and what is thought of its answers.
 //!
 //! * [`Dataset`]: the rows, kept by the backend.
+//! * [`Experiment`]: the task, who looks at its answers, and how it is run.
+//! * [`ExperimentResult`]: what came of it, as values, as a table, and as a JUnit file by which CI can stop.
 //!
 //! Everything here needs `DD_APP_KEY`, or an agent that has one, and a tracer that runs; nothing here is in the way of a program's
 //! requests. Futures of this module run anywhere: [`wait`] waits for them without a runtime.
@@ -8,6 +10,9 @@
 mod api;
 mod csv;
 mod dataset;
+mod evaluator;
+mod experiment;
+mod result;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +23,12 @@ use crate::node::Node;
 
 pub use api::{ApiError, Project, SpanSearch, search_spans, wait};
 pub use dataset::{Dataset, Push, Record, RecordUpdate};
+pub use evaluator::{
+    BoxError, BoxFuture, Evaluator, EvaluatorContext, EvaluatorResult, Outcome, SummaryContext,
+    async_evaluator, evaluator,
+};
+pub use experiment::Experiment;
+pub use result::{ExperimentResult, Failure, Judgement, Row, Run};
 
 /// What travels as baggage, and the tags that it becomes.
 pub(crate) const BAGGAGE: [(&str, &str); 8] = [
