@@ -61,6 +61,7 @@ mod model;
 mod msgpack;
 mod node;
 mod processor;
+pub mod prompts;
 mod propagation;
 mod queue;
 mod record;

@@ -21,6 +21,7 @@ use ddtrace_core::trace::Context;
 
 use crate::node::Node;
 
+pub(crate) use api::quoted;
 pub use api::{ApiError, Project, SpanSearch, search_spans, wait};
 pub use dataset::{Dataset, Push, Record, RecordUpdate};
 pub use evaluator::{
