@@ -5,22 +5,45 @@
 
 use proc_macro2::{Span, TokenTree};
 
-use crate::args::{Expr, RetCapture, Shape, TraceArgs};
+use crate::args::{CheckpointArgs, Direction, Expr, LlmArgs, RetCapture, Shape, TraceArgs};
 use crate::error::{Error, Errors, Result};
+use crate::function::body::boxed_tail;
+use crate::function::params::Pattern;
 use crate::function::{Block, Function, Params};
-use crate::tokens::is_ident;
+use crate::layer::Layers;
+use crate::tokens::{is_ident, is_punct};
 
-/// `#[trace]` on a function. `inherited` options come from the block around it and may name
+/// Our attributes on a function. Inherited options come from the block around it and may name
 /// parameters that this function does not have.
-pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shape>) -> Result<()> {
+pub(crate) fn function(
+    function: &Function,
+    attribute: &str,
+    of_span: Option<&TraceArgs>,
+    layers: &Layers,
+    shape: Option<Shape>,
+) -> Result<()> {
     let mut errors = Errors::default();
     let mut refuse = |span: Span, text: String| errors.push(Error::at(span, text));
+    item(function, attribute, &mut refuse);
+    if let Some(args) = of_span {
+        span(function, args, shape, &mut refuse);
+    }
+    if let Some(args) = &layers.checkpoint {
+        checkpoint(function, args, shape, &mut refuse);
+    }
+    if let Some(args) = &layers.kind {
+        llm(function, args, shape, &mut refuse);
+    }
+    errors.finish()
+}
 
+/// Whether the function can be annotated at all.
+fn item(function: &Function, attribute: &str, refuse: &mut impl FnMut(Span, String)) {
     if function.body.is_none() {
         refuse(
             function.name.span(),
             format!(
-                "`{0}` has no body to trace: give it a default body, or put `#[trace]` on `{0}` in the `impl`",
+                "`{0}` has no body to trace: give it a default body, or put `#[{attribute}]` on `{0}` in the `impl`",
                 function.name
             ),
         );
@@ -28,22 +51,34 @@ pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shap
     if let Some(constness) = &function.constness {
         refuse(
             constness.span(),
-            "a `const fn` can run in the compiler, where there is nothing to trace: remove `const` or `#[trace]`"
-                .to_owned(),
+            format!(
+                "a `const fn` can run in the compiler, where there is nothing to trace: remove `const` or `#[{attribute}]`"
+            ),
         );
     }
     if let Some((span, abi)) = interrupt_abi(function) {
         refuse(
             span,
-            format!("a function with the ABI {abi} must not call a tracer: remove `#[trace]`"),
+            format!(
+                "a function with the ABI {abi} must not call a tracer: remove `#[{attribute}]`"
+            ),
         );
     }
     if function.has_attr("naked") {
         refuse(
             function.name.span(),
-            "a naked function has no room for a span: remove `#[trace]`".to_owned(),
+            format!("a naked function has no room for a span: remove `#[{attribute}]`"),
         );
     }
+}
+
+/// `#[trace]`, or the span that another attribute makes.
+fn span(
+    function: &Function,
+    args: &TraceArgs,
+    shape: Option<Shape>,
+    refuse: &mut impl FnMut(Span, String),
+) {
     if let (Some(_), Some(span)) = (&args.name, args.short_name) {
         refuse(
             span,
@@ -74,9 +109,110 @@ pub(crate) fn function(function: &Function, args: &TraceArgs, shape: Option<Shap
             );
         }
     }
-    parameters(function, args, &mut refuse);
-    returned(function, args, shape, &mut refuse);
-    errors.finish()
+    parameters(function, args, refuse);
+    returned(function, args, shape, refuse);
+}
+
+/// `#[dsm_checkpoint]`.
+fn checkpoint(
+    function: &Function,
+    args: &CheckpointArgs,
+    shape: Option<Shape>,
+    refuse: &mut impl FnMut(Span, String),
+) {
+    if let (Direction::Produce, Some(carrier)) = (
+        args.direction,
+        args.carrier.as_ref().and_then(Expr::as_ident),
+    ) {
+        let params = Params::new(&function.inputs);
+        let owned = params.list.iter().find(|param| {
+            matches!(&param.pattern, Pattern::Name { name, .. } if *name == carrier)
+                && !param.ty.first().is_some_and(|first| is_punct(first, '&'))
+        });
+        if owned.is_some() {
+            refuse(
+                carrier.span(),
+                format!(
+                    "`{carrier}` belongs to `{0}`, and what is written into it may be lost with it: take it as `&mut`, or, if \
+                     `{0}` sends it on, write `carrier = &mut {carrier}`",
+                    function.name
+                ),
+            );
+        }
+    }
+    if let (Some(span), Some(_), None) = (args.at_end, shape, &function.asyncness) {
+        let is_boxed = function.body.as_ref().and_then(boxed_tail).is_some();
+        if !is_boxed {
+            refuse(
+                span,
+                "what this function returns works after its end: `at = end` needs an `async fn` or a function that returns a value"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+/// `#[llm]` and its kin.
+fn llm(
+    function: &Function,
+    args: &LlmArgs,
+    shape: Option<Shape>,
+    refuse: &mut impl FnMut(Span, String),
+) {
+    let names = Params::new(&function.inputs).names();
+    for skip in &args.skip {
+        if !names.iter().any(|name| name == skip) {
+            refuse(
+                skip.span(),
+                format!("`{}` has no parameter `{skip}`", function.name),
+            );
+        }
+    }
+    if let (Some(span), true) = (first(&args.skip), args.input.is_some() || !args.io.input) {
+        refuse(
+            span,
+            format!(
+                "no argument of `{}` is captured, so there is none to skip: `io = \"both\"` captures them",
+                function.name
+            ),
+        );
+    }
+    let items = matches!(shape, Some(Shape::Stream | Shape::Iterator));
+    if let (Some((_, span)), false) = (args.stream, items) {
+        refuse(
+            span,
+            format!("`{}` returns no stream and no iterator", function.name),
+        );
+    }
+    if items {
+        for (name, span) in args.asks_result() {
+            refuse(
+                span,
+                format!(
+                    "a stream has no single result for `{name}` to look at: call `ddtrace::llmobs::annotate` where the stream ends"
+                ),
+            );
+        }
+    }
+    let traits = args.metadata.iter().chain(&args.tags);
+    for tag in traits.filter(|tag| tag.form != crate::args::Form::Best) {
+        if tag.value.is_closure() {
+            refuse(
+                tag.value.span(),
+                "`%` and `?` are for values; let the closure return text".to_owned(),
+            );
+        }
+    }
+    if let (Some((_, function_of)), None, None) = (
+        &args.output,
+        function.output.span(),
+        shape.filter(|_| function.asyncness.is_none()),
+    ) {
+        refuse(
+            function_of.span(),
+            format!("`{}` returns nothing, so there is no output", function.name),
+        );
+    }
 }
 
 /// `args`, `args_all` and `skip`.
@@ -244,16 +380,25 @@ pub(crate) fn block(block: &Block, args: &TraceArgs) -> Result<()> {
     errors.finish()
 }
 
+/// An attribute that is about one function, on a block of them.
+pub(crate) fn block_of_functions(attribute: &str, block: &Block) -> Error {
+    Error::at(
+        block.keyword.span(),
+        format!("`#[{attribute}]` is about one function: put it on the functions in here"),
+    )
+}
+
 /// An item that is neither.
-pub(crate) fn other(keyword: Option<&proc_macro2::Ident>, span: Span) -> Error {
+pub(crate) fn other(attribute: &str, keyword: Option<&proc_macro2::Ident>, span: Span) -> Error {
     let what = match keyword {
         Some(keyword) => format!("; found `{keyword}`"),
         None => String::new(),
     };
-    Error::at(
-        span,
-        format!("`#[trace]` goes on functions, methods, `impl` blocks and inline modules{what}"),
-    )
+    let places = match attribute {
+        "trace" => "functions, methods, `impl` blocks and inline modules",
+        _ => "functions and methods",
+    };
+    Error::at(span, format!("`#[{attribute}]` goes on {places}{what}"))
 }
 
 /// Handlers that the processor calls, whose frame the compiler lays out.

@@ -42,14 +42,52 @@ const MODE: Mode = if cfg!(feature = "enabled") {
 /// Used through the crate `ddtrace`.
 #[proc_macro_attribute]
 pub fn trace(args: TokenStream, item: TokenStream) -> TokenStream {
-    entry::trace(args.into(), item.into(), MODE).into()
+    entry::attribute("trace", args.into(), item.into(), MODE).into()
 }
 
 /// `#[trace]` that checks its arguments and leaves the function as it is.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn plain_trace(args: TokenStream, item: TokenStream) -> TokenStream {
-    entry::trace(args.into(), item.into(), Mode::Plain).into()
+    entry::attribute("trace", args.into(), item.into(), Mode::Plain).into()
+}
+
+/// The attributes of products: the real one, one that leaves the function as it is, and one that stands for it while the
+/// product's feature is off.
+macro_rules! of_products {
+    ($($feature:literal: $($name:ident $plain:ident $missing:ident)*;)*) => {$($(
+        /// Used through the crate `ddtrace`.
+        #[proc_macro_attribute]
+        pub fn $name(args: TokenStream, item: TokenStream) -> TokenStream {
+            entry::attribute(stringify!($name), args.into(), item.into(), MODE).into()
+        }
+
+        /// The attribute checks its arguments and leaves the function as it is.
+        #[doc(hidden)]
+        #[proc_macro_attribute]
+        pub fn $plain(args: TokenStream, item: TokenStream) -> TokenStream {
+            entry::attribute(stringify!($name), args.into(), item.into(), Mode::Plain).into()
+        }
+
+        /// The attribute says that the feature of its product is off.
+        #[doc(hidden)]
+        #[proc_macro_attribute]
+        pub fn $missing(_args: TokenStream, item: TokenStream) -> TokenStream {
+            entry::missing(stringify!($name), $feature, item.into()).into()
+        }
+    )*)*};
+}
+
+of_products! {
+    "data-streams": dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+    "llmobs":
+        llm plain_llm missing_llm
+        workflow plain_workflow missing_workflow
+        agent plain_agent missing_agent
+        tool plain_tool missing_tool
+        task plain_task missing_task
+        embedding plain_embedding missing_embedding
+        retrieval plain_retrieval missing_retrieval;
 }
 
 /// Used through the crate `ddtrace`.

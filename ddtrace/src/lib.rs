@@ -45,12 +45,14 @@
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
+//! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
-//! | `sqlx-sqlite`, `sqlx-postgres` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
-//! | `sqlx-0_8-sqlite`, `sqlx-0_8-postgres` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
+//! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tonic` | server and client spans for gRPC calls of tonic 0.14: `Server::builder().layer(ddtrace::tonic::server::layer())`, `ddtrace::tonic::client::trace(channel)` | no |
 //! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
 //!
@@ -100,12 +102,16 @@ pub use ddtrace_hyper as hyper;
 pub use ddtrace_log as log;
 #[cfg(feature = "opentelemetry")]
 pub use ddtrace_opentelemetry as opentelemetry;
+#[cfg(feature = "rdkafka")]
+pub use ddtrace_rdkafka as rdkafka;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tonic")]
+pub use ddtrace_tonic as tonic;
 #[cfg(feature = "tower")]
 pub use ddtrace_tower as tower;
 #[cfg(feature = "tracing")]
@@ -127,6 +133,25 @@ pub fn init() -> Guard {
 /// Configures the tracer in code: `ddtrace::builder().service("checkout").init()`.
 pub fn builder() -> Builder {
     Builder::new()
+}
+
+/// The attributes of a product: real with its feature, else such as say that it is missing.
+macro_rules! attributes {
+    ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$($(
+        #[doc = include_str!($doc)]
+        #[cfg(all(feature = $feature, not(target_arch = "wasm32")))]
+        pub use ddtrace_macros::$name;
+        #[cfg(all(feature = $feature, target_arch = "wasm32"))]
+        pub use ddtrace_macros::$plain as $name;
+        #[doc = include_str!($doc)]
+        #[cfg(not(feature = $feature))]
+        pub use ddtrace_macros::$missing as $name;
+    )*)*};
+}
+
+attributes! {
+    "data-streams":
+        "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
 }
 
 #[doc = include_str!("docs/git_metadata.md")]
@@ -161,4 +186,6 @@ pub mod __private {
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;
     pub use ddtrace_core::trace::*;
+    #[cfg(feature = "data-streams")]
+    pub use ddtrace_data_streams::instrument as dsm;
 }

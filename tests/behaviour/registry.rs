@@ -13,11 +13,13 @@ fn every_integration_and_every_annotated_function_is_listed() {
         "integrations": [
             "axum 0.8",
             "hyper 1",
+            "kafka 0.39",
             "log 0.4",
             "opentelemetry 0.33",
             "reqwest 0.13",
             "sqlx 0.8",
             "sqlx 0.9",
+            "tonic 0.14",
             "tower 0.3",
             "tracing 0.1",
         ],

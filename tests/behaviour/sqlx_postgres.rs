@@ -23,7 +23,7 @@ fn only(recorder: &Recorder) -> SpanData {
 }
 
 macro_rules! tests {
-    ($line:ident, $sqlx:ident, $ours:ident, in_full_mode: $in_full_mode:expr) => {
+    ($line:ident, $sqlx:ident, $ours:ident) => {
         mod $line {
             use ddtrace::$ours::Traced;
             use ddtrace_tests::service;
@@ -150,13 +150,95 @@ macro_rules! tests {
             }
 
             #[tokio::test]
+            async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_error()
+            {
+                let Some((pool, options)) = pool().await else {
+                    return;
+                };
+                let other = PgPool::connect_with(options).await.unwrap();
+                let recorder = recorder(&[]);
+                let mut connection = pool.acquire().await.unwrap();
+                let id: i32 = $sqlx::query_scalar("SELECT pg_backend_pid()")
+                    .fetch_one(connection.inner_mut().as_mut())
+                    .await
+                    .unwrap();
+                let sleep = $sqlx::query("SELECT pg_sleep(600)").execute(&mut connection);
+                let kill = async {
+                    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                        WHERE pid = $1 AND state = 'active' AND query LIKE '%pg_sleep%'";
+                    while $sqlx::query(kill)
+                        .bind(id)
+                        .fetch_optional(&other)
+                        .await
+                        .unwrap()
+                        .is_none()
+                    {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                let (error, ()) = tokio::join!(sleep, kill);
+                let error = error.unwrap_err();
+                let code = error.as_database_error().and_then(|error| error.code());
+                assert_eq!(code.as_deref(), Some("57P01"), "{error}");
+                let span = only(&recorder);
+                assert!(span.error);
+                assert_eq!(span.meta("error.type"), Some("database"));
+                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
+                assert_eq!(span.meta("db.response.status_code"), Some("57P01"));
+                // The connection is gone for good, and says so.
+                let error = $sqlx::query("SELECT 1")
+                    .execute(&mut connection)
+                    .await
+                    .unwrap_err();
+                let span = only(&recorder);
+                assert!(span.error);
+                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
+            }
+
+            #[tokio::test]
+            async fn time_limits_of_server_and_client_end_the_span_once() {
+                let Some((pool, _)) = pool().await else {
+                    return;
+                };
+                let recorder = recorder(&[]);
+                let mut transaction = pool.begin().await.unwrap();
+                $sqlx::query("SET LOCAL statement_timeout = 20")
+                    .execute(&mut *transaction)
+                    .await
+                    .unwrap();
+                recorder.take();
+                $sqlx::query("SELECT pg_sleep(600)")
+                    .execute(&mut *transaction)
+                    .await
+                    .unwrap_err();
+                let span = only(&recorder);
+                assert_eq!(span.meta("db.response.status_code"), Some("57014"));
+                // The transaction is broken, and every further statement is an error of its own.
+                $sqlx::query("SELECT 1")
+                    .execute(&mut *transaction)
+                    .await
+                    .unwrap_err();
+                let span = only(&recorder);
+                assert_eq!(span.meta("db.response.status_code"), Some("25P02"));
+                transaction.rollback().await.unwrap();
+                assert!(!only(&recorder).error);
+
+                let limit = std::time::Duration::from_millis(20);
+                let query = $sqlx::query("SELECT pg_sleep(2)").execute(&pool);
+                tokio::time::timeout(limit, query).await.unwrap_err();
+                let span = only(&recorder);
+                assert_eq!(span.resource, "SELECT pg_sleep(2)");
+                assert!(!span.error, "giving up is no error of the database");
+            }
+
+            #[tokio::test]
             async fn comments_arrive_at_the_database() {
                 // I11, I12
                 let service = "dddbs='postgres',dde='prod',ddh='127.0.0.1',ddps='test',ddpv='1.2'";
                 let cases = [
                     ("disabled", "", false),
                     ("service", service, false),
-                    ("full", service, $in_full_mode),
+                    ("full", service, true),
                 ];
                 for (mode, expected, has_traceparent) in cases {
                     let Some((pool, options)) = pool().await else {
@@ -204,6 +286,5 @@ macro_rules! tests {
     };
 }
 
-tests!(line_0_9, sqlx, sqlx, in_full_mode: true);
-// 0.8 cannot send a text that lives no longer than the call, so its comments are the service's in every mode.
-tests!(line_0_8, sqlx_0_8, sqlx_0_8, in_full_mode: false);
+tests!(line_0_9, sqlx, sqlx);
+tests!(line_0_8, sqlx_0_8, sqlx_0_8);

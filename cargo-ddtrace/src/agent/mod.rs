@@ -47,6 +47,8 @@ pub struct Options {
     pub assets: Option<PathBuf>,
     /// Where test sessions are kept over restarts, and where answers about tests may lie.
     pub data: Option<PathBuf>,
+    /// Whether test sessions are asked for coverage, since whoever starts them here decides by it which tests run.
+    pub impact: bool,
     /// The command that it was started for.
     pub command: Option<String>,
 }
@@ -125,7 +127,7 @@ impl Agent {
             rates: intake::rates::Rates::default(),
             remote_config: crate::rc::RemoteConfig::default(),
             telemetry: intake::telemetry::Sessions::default(),
-            history: crate::history::History::open(options.data),
+            history: crate::history::History::open(options.data, options.impact),
             data_streams,
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),

@@ -155,6 +155,12 @@ pub struct TestArgs {
     /// Where --local keeps the history, instead of a folder of this checkout in the user's state directory
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// With --local: run also tests that no change touches
+    #[arg(long)]
+    pub all: bool,
+    /// With --local: do not find out which lines tests run, so that none can be skipped
+    #[arg(long)]
+    pub no_coverage: bool,
     /// Leave the page of --local open until Ctrl-C
     #[arg(long)]
     pub stay: bool,

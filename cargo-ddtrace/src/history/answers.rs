@@ -23,12 +23,12 @@ pub(super) fn file(data: Option<&Path>, name: &str) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// Answers `/api/v2/libraries/tests/services/setting`.
-pub(super) fn settings() -> Value {
+/// Answers `/api/v2/libraries/tests/services/setting`; with `impact`, tests are to be covered, and skipped where no change touches them.
+pub(super) fn settings(impact: bool) -> Value {
     json!({"data": {"id": "local", "type": "ci_app_tracers_test_service_settings", "attributes": {
-        "itr_enabled": false,
-        "code_coverage": false,
-        "tests_skipping": false,
+        "itr_enabled": impact,
+        "code_coverage": impact,
+        "tests_skipping": impact,
         "require_git": false,
         "known_tests_enabled": true,
         "flaky_test_retries_enabled": true,

@@ -14,7 +14,7 @@ mod answers;
 mod disk;
 pub mod session;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
@@ -25,6 +25,8 @@ use session::{Run, Session, id};
 
 /// Commits that are remembered as known.
 const COMMITS: usize = 10_000;
+/// Coverages that wait for their tests.
+const EARLY: usize = 20_000;
 /// Runs over all sessions that are held in memory.
 const RUNS: usize = 1_000_000;
 
@@ -34,6 +36,8 @@ pub struct History {
     kept: Mutex<Kept>,
     /// Where sessions are kept over restarts, and where answers may lie.
     data: Option<PathBuf>,
+    /// Whether settings ask for coverage.
+    impact: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,13 +49,15 @@ struct Kept {
     commits: BTreeSet<String>,
     /// Commits that were asked about last, and are known once a pack comes.
     asked: Vec<String>,
+    /// Files of coverages that came before their tests, by session and run.
+    early: HashMap<(String, String), Vec<FileLines>>,
     /// Why a session could not be written.
     trouble: Option<String>,
 }
 
 impl History {
     /// What is in a folder, if there is one.
-    pub fn open(data: Option<PathBuf>) -> History {
+    pub fn open(data: Option<PathBuf>, impact: bool) -> History {
         let sessions = data.as_deref().map(disk::read).unwrap_or_default();
         let management = answers::file(data.as_deref(), "test_management.json");
         let mut kept = Kept {
@@ -63,6 +69,7 @@ impl History {
         History {
             kept: Mutex::new(kept),
             data,
+            impact,
         }
     }
 
@@ -88,7 +95,14 @@ impl History {
             }
             let place = kept.session(&id, &payload["metadata"]);
             match event["type"].as_str() {
-                Some("test") => kept.sessions[place].add(Run::read(content)),
+                Some("test") => {
+                    let mut run = Run::read(content);
+                    let early = kept.early.remove(&(id.clone(), run.span_id.clone()));
+                    for (file, bitmap) in early.into_iter().flatten() {
+                        run.cover(&file, &bitmap);
+                    }
+                    kept.sessions[place].add(run);
+                }
                 Some("test_session_end") => {
                     kept.sessions[place].end(content);
                     ended.push(id);
@@ -105,24 +119,34 @@ impl History {
     pub fn take_coverage(&self, body: &[u8]) -> Result<usize, String> {
         let mut reader = Reader::new(body);
         let coverages = read_coverage(&mut reader).map_err(|error| error.to_string())?;
+        let count = coverages.len();
         let mut kept = self.lock();
-        for coverage in &coverages {
-            let session = kept
+        let mut ended = BTreeSet::new();
+        for coverage in coverages {
+            let place = kept
                 .sessions
-                .iter_mut()
-                .rfind(|session| session.id == coverage.session);
-            let run = session.and_then(|session| {
-                session
-                    .runs
-                    .iter_mut()
-                    .rfind(|run| run.span_id == coverage.span)
-            });
-            let Some(run) = run else { continue };
+                .iter()
+                .rposition(|session| session.id == coverage.session);
+            let session = place.map(|place| &mut kept.sessions[place]);
+            let Some(run) = session.and_then(|session| session.run(&coverage.span)) else {
+                // The event of the test travels by another way, and may come later.
+                if kept.early.len() < EARLY {
+                    let key = (coverage.session, coverage.span);
+                    kept.early.insert(key, coverage.files);
+                }
+                continue;
+            };
             for (file, bitmap) in &coverage.files {
                 run.cover(file, bitmap);
             }
+            // One that has ended lies on disk without it.
+            if place.is_some_and(|place| !kept.sessions[place].status.is_empty()) {
+                ended.insert(coverage.session);
+            }
         }
-        Ok(coverages.len())
+        let ended: Vec<String> = ended.into_iter().collect();
+        self.write(&mut kept, &ended);
+        Ok(count)
     }
 
     fn write(&self, kept: &mut Kept, ended: &[String]) {
@@ -144,7 +168,7 @@ impl History {
         let file = |name: &str| answers::file(self.data.as_deref(), name);
         Some(match path {
             "/api/v2/libraries/tests/services/setting" => {
-                file("settings.json").unwrap_or_else(answers::settings)
+                file("settings.json").unwrap_or_else(|| answers::settings(self.impact))
             }
             "/api/v2/ci/libraries/tests" => file("known_tests.json").unwrap_or_else(|| {
                 let kept = self.lock();
@@ -263,11 +287,14 @@ fn decode(body: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
+/// A file and its lines as a bitmap.
+type FileLines = (String, Vec<u8>);
+
 /// What a test reached.
 struct Coverage {
     session: String,
     span: String,
-    files: Vec<(String, Vec<u8>)>,
+    files: Vec<FileLines>,
 }
 
 fn read_coverage(reader: &mut Reader<'_>) -> msgpack::Read<Vec<Coverage>> {
@@ -373,7 +400,7 @@ mod tests {
             let answer = history.answer("/api/v2/ci/libraries/tests", b"").unwrap();
             answer["data"]["attributes"]["tests"].clone()
         };
-        let history = History::open(Some(folder.path().to_owned()));
+        let history = History::open(Some(folder.path().to_owned()), false);
         assert_eq!(
             history.take_cycle(&cycle(1, &[("a", "pass"), ("b", "fail")], false)),
             Ok(2)
@@ -381,7 +408,7 @@ mod tests {
         assert_eq!(known(&history), json!({}), "the session has not ended");
         assert_eq!(history.take_cycle(&cycle(1, &[("b", "pass")], true)), Ok(2));
         assert_eq!(known(&history), json!({"m": {"s": ["a", "b"]}}));
-        let again = History::open(Some(folder.path().to_owned()));
+        let again = History::open(Some(folder.path().to_owned()), false);
         assert_eq!(known(&again), json!({"m": {"s": ["a", "b"]}}));
         again.read(|sessions| {
             let session = &sessions[0];
@@ -402,7 +429,7 @@ mod tests {
     #[test]
     fn files_answer_before_what_was_seen() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History::open(Some(folder.path().to_owned()));
+        let history = History::open(Some(folder.path().to_owned()), false);
         let path = "/api/v2/libraries/tests/services/setting";
         assert_eq!(
             history.answer(path, b"").unwrap()["data"]["attributes"]["flaky_test_retries_enabled"],
@@ -463,6 +490,14 @@ mod tests {
             let coverage = &sessions[0].runs[0].coverage;
             assert_eq!(coverage["src/lib.rs"], [(1, 3), (7, 7)]);
         });
+        // It may come first.
+        let other = History::default();
+        assert_eq!(other.take_coverage(&body), Ok(1));
+        other
+            .take_cycle(&cycle(1, &[("a", "pass")], false))
+            .unwrap();
+        let covered = other.read(|sessions| sessions[0].runs[0].coverage.len());
+        assert_eq!(covered, 1);
         assert!(history.take_coverage(&body[..body.len() - 1]).is_err());
         assert!(history.take_cycle(b"\xc1").is_err());
     }

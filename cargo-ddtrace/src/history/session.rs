@@ -1,6 +1,6 @@
 //! A test session, put together from the events that came for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +42,9 @@ pub struct Session {
     /// Every run of every test, in the order in which they came.
     #[serde(skip)]
     pub runs: Vec<Run>,
+    /// Where the runs are that came while it went on, by their ids.
+    #[serde(skip)]
+    pub(super) places: HashMap<String, usize>,
 }
 
 /// One run of one test.
@@ -228,7 +231,14 @@ impl Session {
         if self.start == 0 || run.start < self.start {
             self.start = run.start;
         }
+        self.places.insert(run.span_id.clone(), self.runs.len());
         self.runs.push(run);
+    }
+
+    /// The run with this id.
+    pub(super) fn run(&mut self, span: &str) -> Option<&mut Run> {
+        let place = *self.places.get(span)?;
+        self.runs.get_mut(place)
     }
 
     /// Its tests, each with all its runs, in the order in which they first came.

@@ -33,6 +33,9 @@ pub(crate) struct Invitation {
     pub(crate) socket: PathBuf,
     /// The runner that the user has.
     pub(crate) chain: Vec<String>,
+    /// The wrapper around rustc that the user has for members.
+    #[serde(default)]
+    pub(crate) wrapper: Option<String>,
     /// Variables as they were before us.
     pub(crate) restore: Vec<(String, Option<String>)>,
 }
@@ -104,6 +107,9 @@ pub(crate) struct Welcome {
     pub(crate) isolate: bool,
     /// How long a test may take that runs alone.
     pub(crate) timeout: Option<Duration>,
+    /// Where processes of tests leave what they counted, if the binary counts.
+    #[serde(default)]
+    pub(crate) profiles: Option<PathBuf>,
 }
 
 /// A runner's end of the line.

@@ -10,6 +10,7 @@ use ddtrace_ci_visibility::model::SessionId;
 
 use super::coordinator::Overlay;
 use crate::agent::{Agent, Options, StartError};
+use crate::cli::TestArgs;
 use crate::run::port;
 
 /// The folder in which the sessions of a checkout are kept.
@@ -31,15 +32,16 @@ pub(crate) fn data(checkout: &Path) -> Option<PathBuf> {
 /// Starts the agent; on any free port unless people are to look at it.
 pub(crate) async fn start(
     data: Option<PathBuf>,
-    wanted: Option<u16>,
-    stays: bool,
+    arguments: &TestArgs,
+    may_cover: bool,
 ) -> Result<Agent, StartError> {
     let options = Options {
         data,
+        impact: may_cover && !arguments.no_coverage,
         ..Options::default()
     };
-    if stays || wanted.is_some() {
-        return port::start(options, wanted).await;
+    if arguments.stay || arguments.port.is_some() {
+        return port::start(options, arguments.port).await;
     }
     Agent::start(Options {
         port: Some(0),
@@ -90,6 +92,7 @@ pub(crate) async fn overlay(agent: &Agent, checkout: &Path) -> Overlay {
         git(&["symbolic-ref", "--short", "HEAD"]),
         git(&["show", "-s", "--format=%s"])
     );
+    let has_commit = commit.is_some();
     for (name, found, instead) in [
         (
             "DD_GIT_REPOSITORY_URL",
@@ -100,8 +103,10 @@ pub(crate) async fn overlay(agent: &Agent, checkout: &Path) -> Overlay {
         ("DD_GIT_BRANCH", branch, "local".to_owned()),
         ("DD_GIT_COMMIT_MESSAGE", message, "no commit".to_owned()),
     ] {
-        if found.is_none() && std::env::var_os(name).is_none() {
-            variables.push((name.to_owned(), instead));
+        // Before the first commit git knows a branch, but nobody else does.
+        let is_known = found.is_some() && has_commit;
+        if !is_known && std::env::var_os(name).is_none() {
+            variables.push((name.to_owned(), found.unwrap_or(instead)));
         }
     }
     Overlay(variables)

@@ -13,11 +13,13 @@
 //! retried or skipped test changes in libtest's own lines, and the summary in JSON, the last line of standard output.
 
 pub(crate) mod coordinator;
+mod impact;
 pub(crate) mod link;
 mod local;
 pub mod runner;
 pub(crate) mod rustdoc;
 pub mod summary;
+mod wrapper;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,7 +30,8 @@ use crate::agent::Agent;
 use crate::cli::{SummaryFormat, TestArgs};
 use crate::run::child::Ended;
 use crate::run::signals::{Signal, Signals};
-use coordinator::{Coordinator, Folder, Library, Manner, Overlay, cargo, detached};
+use coordinator::{Coordinator, Coverage, Folder, Library, Manner, Overlay, cargo, detached};
+use impact::Impact;
 
 /// How long cargo may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +46,9 @@ fn say(line: &str) {
 
 /// What of ours a program is when cargo, not a person, starts it.
 pub fn called_by_cargo(words: &[OsString]) -> Option<ExitCode> {
+    if wrapper::is_called(words) {
+        return Some(wrapper::main(&words[1..]));
+    }
     if rustdoc::is_called(words.first()) {
         return Some(rustdoc::main(words[1..].to_vec()));
     }
@@ -86,12 +92,14 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         junit: arguments.junit.is_some(),
         is_nextest: words.first().is_some_and(|word| word == "nextest"),
     };
+    // Whoever measures the whole keeps its own files.
+    let may_cover = std::env::var_os(runner::PROFILE).is_none();
     let checkout = local::checkout().await;
     let mut overlay = Overlay::default();
     let mut agent = None;
     if arguments.local {
         let data = arguments.data.clone().or_else(|| local::data(&checkout));
-        match local::start(data, arguments.port, arguments.stay).await {
+        match local::start(data, &arguments, may_cover).await {
             Ok(started) => {
                 overlay = local::overlay(&started, &checkout).await;
                 if arguments.stay {
@@ -114,7 +122,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     };
     let shown = shown(&words);
     let (library, why_not) = tokio::select! {
-        started = Library::start(overlay, &directory, &shown, framework, &toolchain.rustc) => started,
+        started = Library::start(overlay, &directory, &shown, framework, &toolchain.rustc, may_cover) => started,
         // Nothing has begun that would have to be ended.
         signal = signals.next() => return Ended::Signal(signal.number()).status(),
     };
@@ -122,7 +130,32 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         say(&why_not);
     }
     let repository = library.repository().unwrap_or(checkout);
-    let coordinator = Coordinator::new(library, toolchain, manner, repository, words, None);
+    let mut coverage = None;
+    if may_cover
+        && library.wants_coverage()
+        && let Some(variables) = cargo::counting(folder.path())
+    {
+        command.envs(variables);
+        let data = agent
+            .as_ref()
+            .and_then(|agent| agent.shared().history().data());
+        let impact = match data.map(|data| {
+            tokio::task::block_in_place(|| Impact::begin(&repository, data, !arguments.all))
+        }) {
+            Some(Ok(impact)) => Some(impact),
+            Some(Err(why)) => {
+                say(&format!("no test is skipped: {why}"));
+                None
+            }
+            None => None,
+        };
+        let profiles = folder.path().join("profiles");
+        let circumstances = toolchain.circumstances.clone();
+        coverage = Some(Coverage::new(&repository, &profiles, circumstances, impact));
+    }
+    let coordinator = Coordinator::new(
+        library, toolchain, manner, repository, words, None, coverage,
+    );
     let server = tokio::spawn(coordinator.clone().serve(listener));
     let child = match command.spawn() {
         Ok(child) => child,
@@ -139,9 +172,13 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         || matches!(ended, Ended::Signal(1 | 2 | 15))
         || coordinator.count(|counts| counts.interrupted);
     let status = ended.status();
-    for line in coordinator.library.finish(status == 0, interrupted).await {
-        say(&line);
-    }
+    let coverage = coordinator.coverage.as_ref();
+    let lines = coordinator
+        .library
+        .finish(status == 0, interrupted, coverage)
+        .await;
+    let forgotten = coverage.and_then(|coverage| coverage.end());
+    lines.iter().chain(&forgotten).for_each(|line| say(line));
     if let (Some(path), Some(xml)) = (&arguments.junit, coordinator.junit(&shown))
         && let Err(error) = std::fs::write(path, xml)
     {
@@ -303,11 +340,20 @@ fn background(words: &[OsString]) -> ExitCode {
             command,
             framework,
             &toolchain.rustc,
+            // Cargo was started by somebody else.
+            false,
         )
         .await;
         let repository = library.repository().unwrap_or(directory);
-        let coordinator =
-            Coordinator::new(library, toolchain, manner, repository, Vec::new(), package);
+        let coordinator = Coordinator::new(
+            library,
+            toolchain,
+            manner,
+            repository,
+            Vec::new(),
+            package,
+            None,
+        );
         let server = tokio::spawn(coordinator.clone().serve(listener));
         while owner.is_alive() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -318,7 +364,7 @@ fn background(words: &[OsString]) -> ExitCode {
         let exit_ok = counts.fails_build == 0 && !counts.interrupted;
         coordinator
             .library
-            .finish(exit_ok, counts.interrupted)
+            .finish(exit_ok, counts.interrupted, None)
             .await;
         ExitCode::SUCCESS
     });

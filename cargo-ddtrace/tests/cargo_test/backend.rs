@@ -13,6 +13,8 @@ fn local(data: &Path, words: &[&str]) -> Command {
         "test",
         "--offline",
         "--local",
+        // What is decided here does not depend on it.
+        "--no-coverage",
         "--data",
         data.to_str().unwrap(),
         "--summary",
@@ -23,7 +25,7 @@ fn local(data: &Path, words: &[&str]) -> Command {
 }
 
 /// The sessions that were kept, newest last, each with its runs.
-fn sessions(data: &Path) -> Vec<(Value, Vec<Value>)> {
+pub(crate) fn sessions(data: &Path) -> Vec<(Value, Vec<Value>)> {
     let mut files: Vec<_> = std::fs::read_dir(data.join("sessions"))
         .unwrap()
         .map(|file| file.unwrap().path())
@@ -42,7 +44,7 @@ fn sessions(data: &Path) -> Vec<(Value, Vec<Value>)> {
         .collect()
 }
 
-fn runs<'r>(runs: &'r [Value], name: &str) -> Vec<&'r Value> {
+pub(crate) fn runs<'r>(runs: &'r [Value], name: &str) -> Vec<&'r Value> {
     runs.iter().filter(|run| run["name"] == name).collect()
 }
 

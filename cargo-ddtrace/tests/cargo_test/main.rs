@@ -1,6 +1,7 @@
 //! `cargo ddtrace test` on a workspace with every kind of test, beside plain `cargo test`.
 
 mod backend;
+mod impact;
 mod output;
 mod published;
 mod sample;

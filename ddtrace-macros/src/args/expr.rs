@@ -95,6 +95,39 @@ impl Expr {
         &self.tokens
     }
 
+    /// A value that the expansion makes up.
+    pub(crate) fn made(tokens: TokenStream) -> Expr {
+        Expr::new(tokens.into_iter().collect())
+    }
+
+    /// Whether a closure was written, which is then asked about the result.
+    pub(crate) fn is_closure(&self) -> bool {
+        let first = self.tokens.clone().into_iter().next();
+        first.is_some_and(|first| is_punct(&first, '|') || crate::tokens::is_ident(&first, "move"))
+    }
+
+    /// `e` of `name(e)`, if that is all there is.
+    pub(crate) fn wrapped_in(&self, name: &str) -> Option<Expr> {
+        let tokens: Vec<TokenTree> = self.tokens.clone().into_iter().collect();
+        match tokens.as_slice() {
+            [TokenTree::Ident(ident), TokenTree::Group(group)]
+                if ident == name && group.delimiter() == Delimiter::Parenthesis =>
+            {
+                Some(Expr::new(group.stream().into_iter().collect()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The name, if the expression is nothing else.
+    pub(crate) fn as_ident(&self) -> Option<proc_macro2::Ident> {
+        let mut tokens = self.tokens.clone().into_iter();
+        match (tokens.next(), tokens.next()) {
+            (Some(TokenTree::Ident(ident)), None) => Some(ident),
+            _ => None,
+        }
+    }
+
     /// `true` or `false`, if that is what was written.
     pub(crate) fn as_bool(&self) -> Option<bool> {
         match self.tokens.to_string().as_str() {

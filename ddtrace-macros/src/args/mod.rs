@@ -2,16 +2,20 @@
 //!
 //! One grammar for all of ours: a list of `key`, `key = expression` and `key(…)`, in any order, each
 //! key once. This file knows the grammar; which keys an attribute has, and what they mean, is in the
-//! file of that attribute (`trace.rs`). Tags have a grammar of their own (`tags.rs`) that
+//! file of that attribute (`trace.rs`, `checkpoint.rs`, `llm.rs`). Tags have a grammar of their own (`tags.rs`) that
 //! `#[trace(tags(…))]` shares with `span!`.
 
+pub(crate) mod checkpoint;
 pub(crate) mod expr;
+pub(crate) mod llm;
 pub(crate) mod tags;
 pub(crate) mod trace;
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 
+pub(crate) use checkpoint::{CheckpointArgs, Direction};
 pub(crate) use expr::Expr;
+pub(crate) use llm::LlmArgs;
 pub(crate) use tags::{Form, Tag};
 pub(crate) use trace::{RetCapture, Shape, TraceArgs};
 
@@ -145,4 +149,14 @@ fn end_of_entry(cursor: &mut Cursor) -> Result<()> {
         return Ok(());
     }
     Err(Error::at(cursor.span(), "expected `,` between options"))
+}
+
+/// Says which options an attribute has, and which of them was probably meant.
+fn unknown_option(unknown: &str, hint: Option<&str>, options: &[&str]) -> String {
+    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let options: Vec<String> = options.iter().map(|option| format!("`{option}`")).collect();
+    format!(
+        "unknown option `{unknown}`{hint}; there are {}",
+        options.join(", ")
+    )
 }

@@ -219,7 +219,7 @@ impl TraceArgs {
 }
 
 impl ErrCapture {
-    fn parse(entry: Entry) -> Result<ErrCapture> {
+    pub(super) fn parse(entry: Entry) -> Result<ErrCapture> {
         let span = entry.span();
         let mut err = ErrCapture {
             explicit: Some(span),
@@ -256,7 +256,8 @@ impl ErrCapture {
         Ok(err)
     }
 
-    fn is_default(&self) -> bool {
+    /// Whether nothing was said about errors.
+    pub(crate) fn is_default(&self) -> bool {
         self.explicit.is_none() && !self.off
     }
 }
@@ -284,7 +285,7 @@ impl Kind {
 }
 
 /// A path such as `crate::telemetry::ddtrace`, and nothing else.
-fn path(expr: &Expr) -> Result<TokenStream> {
+pub(super) fn path(expr: &Expr) -> Result<TokenStream> {
     let is_path = expr.tokens().clone().into_iter().all(|token| match token {
         TokenTree::Ident(_) => true,
         TokenTree::Punct(punct) => punct.as_char() == ':',
@@ -310,12 +311,7 @@ fn unknown_option(unknown: &str) -> String {
         "error" | "errors" => Some("errors are `err`, `err = false`, `err(handled)`"),
         _ => None,
     };
-    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-    let options: Vec<String> = OPTIONS.iter().map(|option| format!("`{option}`")).collect();
-    format!(
-        "unknown option `{unknown}`{hint}; there are {}",
-        options.join(", ")
-    )
+    super::unknown_option(unknown, hint, OPTIONS)
 }
 
 /// The facade's path for an attribute that may name another one.

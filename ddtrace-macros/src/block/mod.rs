@@ -17,7 +17,7 @@ use crate::check;
 use crate::error::{Error, Errors, Result};
 use crate::expand::{self, Mode, Scope};
 use crate::function::{self, Attr, Block, Item};
-use crate::layer::{self, Layer, Rank};
+use crate::layer::{self, Known, Layer, Rank};
 use crate::tokens::{Angles, is_ident, is_punct, ours, regroup};
 use items::Piece;
 
@@ -176,12 +176,16 @@ impl Annotated<'_> {
                 if !own_skips {
                     forget_unknown_skips(&mut args, &function);
                 }
-                let layers = layer::collect((Rank::Span, Layer::Span(args)), &mut function.attrs)?;
+                let Some(trace) = Known::named("trace") else {
+                    return Ok(source);
+                };
+                let layer = Layer::Span(Box::new(args));
+                let layers = layer::collect((trace, layer), &mut function.attrs)?;
                 let scope = Scope {
                     type_name: inside.type_name.clone(),
                     more_macros: inside.more_macros,
                 };
-                expand::function(*function, &layers, &scope, self.mode)
+                expand::function(*function, layers, &scope, self.mode)
             }
             "impl" if inside.is_module => self.nested(source, own, true),
             "mod" if inside.is_module => {
@@ -189,7 +193,7 @@ impl Annotated<'_> {
                 self.nested(source, own, recursive)
             }
             _ => match own {
-                Some(_) => Err(check::other(None, piece.span())),
+                Some(_) => Err(check::other("trace", None, piece.span())),
                 None => Ok(source),
             },
         }

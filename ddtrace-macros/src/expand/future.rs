@@ -9,7 +9,7 @@ use quote::quote_spanned;
 
 use super::outcome::Outcome;
 use super::signature::{desugar, with_body};
-use super::{Plan, block, capture_all, site, values};
+use super::{Plan, block, capture_all, checkpoint, llm, site, values};
 use crate::args::Shape;
 use crate::function::attrs::hidden;
 use crate::function::body::{BoxedTail, boxed_tail};
@@ -23,7 +23,7 @@ pub(crate) fn expand(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream 
     }
     if shape == Shape::Future {
         if let Some(tail) = boxed_tail(body) {
-            if tail.before.is_empty() || values::at_start(plan).is_empty() {
+            if tail.before.is_empty() || in_future(plan).is_empty() {
                 return boxed(plan, &tail);
             }
         }
@@ -32,85 +32,109 @@ pub(crate) fn expand(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream 
 }
 
 fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
-    let site = site::site(plan);
+    let statics = statics(plan);
     let outcome = Outcome::new(plan, plan.function.output.ty(), false);
     let on = enabled(plan);
     let expect = expected_type(plan);
     let prelude = in_future(plan);
     let block = block(body);
+    let at_end = plan.at_end();
+    let rest = if at_end.is_empty() {
+        ours!(#expect #prelude #block)
+    } else {
+        ours! {
+            #prelude
+            let __dd_ret = async { #expect #block }.await;
+            #at_end
+            __dd_ret
+        }
+    };
     let inert = plan.function.attrs.iter().all(Attr::is_inert);
     // `!` can be what a function returns, not yet what a future yields.
     if inert && !plan.scope.more_macros && !plan.function.output.is_never() {
         let desugared = desugar(plan);
         let (head, bind) = (desugared.head, desugared.bind);
-        let future = ours!(async move { #bind #expect #prelude #block });
+        let future = ours!(async move { #bind #rest });
         let call = instrument(plan, &future, &outcome);
-        return ours!(#head { #site #on #call });
+        return ours!(#head { #statics #on #call });
     }
     let captures = capture_all(&Params::new(&plan.function.inputs));
-    let future = ours!(async move { #captures #expect #prelude #block });
+    let future = ours!(async move { #captures #rest });
     let call = instrument(plan, &future, &outcome);
-    with_body(plan.function, &ours!(#site #on #call.await))
+    with_body(plan.function, &ours!(#statics #on #call.await))
 }
 
 /// `Box::pin(async move { … })` at the end of the body: the future is wrapped inside its box.
 fn boxed(plan: &Plan<'_>, tail: &BoxedTail) -> TokenStream {
-    let site = site::site(plan);
+    let statics = statics(plan);
     let outcome = Outcome::new(plan, yielded(plan), false);
     let on = enabled(plan);
     let prelude = in_future(plan);
+    let at_end = plan.at_end();
     let future = tail.parens.stream();
-    let future = if prelude.is_empty() {
+    let future = if prelude.is_empty() && at_end.is_empty() {
         future
     } else {
         let mut tokens: Vec<_> = future.into_iter().collect();
         let inner = tokens.pop();
-        ours!(#(#tokens)* { #prelude #inner })
+        if at_end.is_empty() {
+            ours!(#(#tokens)* { #prelude #inner })
+        } else {
+            ours! {
+                #(#tokens)* {
+                    #prelude
+                    let __dd_ret = async #inner.await;
+                    #at_end
+                    __dd_ret
+                }
+            }
+        }
     };
     let call = instrument(plan, &future, &outcome);
     let parens = regroup(&tail.parens, call);
     let (before, pin) = (&tail.before, &tail.call);
     with_body(
         plan.function,
-        &ours!(#site #(#before)* #on #(#pin)* #parens),
+        &ours!(#statics #(#before)* #on #(#pin)* #parens),
     )
 }
 
 /// Whatever the body makes is wrapped as it comes out.
 fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
     let private = &plan.private;
-    let site = site::site(plan);
-    let block = block(body);
-    let value = if plan.seen.leaves_early {
-        let captures = capture_all(&Params::new(&plan.function.inputs));
-        let ty = inferable(&plan.function.output.ty());
-        let ty = (!plan.function.output.is_opaque()).then(|| ours!(-> #ty));
-        match &ty {
-            Some(ty) => ours!(#private::call_once(move || #ty { #captures #block })),
-            None => ours!(#private::call_once(move || { #captures #block })),
+    let statics = statics(plan);
+    let value = value(plan, body);
+    let (begin, started) = begun(plan);
+    let pathway = plan.checkpoint.map(|args| {
+        let scope = checkpoint::scope(private);
+        let pass = checkpoint::at_start(args, private);
+        if !started {
+            return ours!(#scope #pass);
         }
-    } else if plan.function.output.is_opaque() {
-        ours!(#block)
-    } else {
-        // The box that the body makes is of the type that the function declares.
-        let ty = inferable(&plan.function.output.ty());
-        ours!({ let __dd_value: #ty = #block; __dd_value })
-    };
-    let prelude = values::at_start(plan);
-    let started = !prelude.is_empty();
-    let mut begin = start(plan);
-    if !prelude.is_empty() {
-        begin = ours!({
-            let mut __dd_span = #begin.start();
-            if __dd_span.is_recording() { #prelude }
-            __dd_span
-        });
-    }
-    let call = match shape {
-        Shape::Future if plan.args.enter_on_poll.is_some() => {
+        // The span of the function, which is not active yet, is the one to be told of the pathway.
+        ours! {
+            #scope
+            let __dd_passed = {
+                let __dd_entered = __dd_start.enter();
+                #pass
+                #private::dsm::in_force()
+            };
+            __dd_passed.put_in_force();
+        }
+    });
+    let carried = plan.checkpoint.map(|_| {
+        let private = &plan.private;
+        ours!(let __dd_value = #private::dsm::carried(__dd_value);)
+    });
+    let wrapped = plan
+        .kind
+        .map(|args| llm::around_returned(args, plan, shape, &yielded(plan)));
+    let call = match (plan.has_span, shape) {
+        (false, _) => ours!(__dd_value),
+        (true, Shape::Future) if plan.args.enter_on_poll.is_some() => {
             ours!(#private::enter_on_poll(&__DD_SITE, __dd_value))
         }
-        Shape::Future => {
+        (true, Shape::Future) => {
             let observer = Outcome::new(plan, yielded(plan), false).observer(plan);
             let wrapper = match (started, observer.is_some()) {
                 (false, false) => "instrument_start",
@@ -122,7 +146,7 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
             let observer = observer.into_iter();
             ours!(#private::#wrapper(__dd_start, __dd_value #(, #observer)*))
         }
-        Shape::Stream => {
+        (true, Shape::Stream) => {
             let wrapper = hidden(if started {
                 "instrument_stream_in"
             } else {
@@ -130,7 +154,7 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
             });
             ours!(#private::#wrapper(__dd_start, __dd_value))
         }
-        Shape::Iterator => {
+        (true, Shape::Iterator) => {
             let wrapper = hidden(if started {
                 "instrument_iter_in"
             } else {
@@ -144,23 +168,106 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
         (false, Shape::Iterator) => ours!(::std::boxed::Box::new(#call)),
         (false, _) => ours!(::std::boxed::Box::pin(#call)),
     };
-    let begin = (plan.args.enter_on_poll.is_none()).then(|| ours!(let __dd_start = #begin;));
     let on = enabled(plan);
     with_body(
         plan.function,
         &ours! {
-            #site
+            #statics
             #on
             #begin
+            #pathway
             let __dd_value = #value;
+            #carried
+            #wrapped
             #call
         },
     )
 }
 
+/// What the body of such a function makes.
+fn value(plan: &Plan<'_>, body: &Body) -> TokenStream {
+    let private = &plan.private;
+    let block = block(body);
+    if plan.seen.leaves_early {
+        let captures = capture_all(&Params::new(&plan.function.inputs));
+        let ty = inferable(&plan.function.output.ty());
+        let ty = (!plan.function.output.is_opaque()).then(|| ours!(-> #ty));
+        match &ty {
+            Some(ty) => ours!(#private::call_once(move || #ty { #captures #block })),
+            None => ours!(#private::call_once(move || { #captures #block })),
+        }
+    } else if plan.function.output.is_opaque() {
+        ours!(#block)
+    } else {
+        // The box that the body makes is of the type that the function declares.
+        let ty = inferable(&plan.function.output.ty());
+        ours!({ let __dd_value: #ty = #block; __dd_value })
+    }
+}
+
+/// `let __dd_start = …`: a span that has begun if something has to be known of the call, else how it will begin. Says
+/// which.
+fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
+    if !plan.has_span || plan.args.enter_on_poll.is_some() {
+        return (TokenStream::new(), false);
+    }
+    let prelude = values::at_start(plan);
+    let started = !prelude.is_empty() || plan.kind.is_some() || plan.checkpoint.is_some();
+    let begin = start(plan);
+    if !started {
+        return (ours!(let __dd_start = #begin;), false);
+    }
+    let prelude = (!prelude.is_empty()).then(|| ours!(if __dd_span.is_recording() { #prelude }));
+    let entered = plan.kind.is_some() || plan.checkpoint.is_some();
+    let mutable = entered.then(|| ours!(mut));
+    let begin = ours! {
+        let #mutable __dd_start = {
+            let mut __dd_span = #begin.start();
+            #prelude
+            __dd_span
+        };
+    };
+    let kind = plan.kind.map(|args| {
+        let begin = llm::begin(&plan.private);
+        let inputs = llm::at_start(args, plan);
+        ours! {
+            let __dd_llm = {
+                let __dd_entered = __dd_start.enter();
+                #begin
+            };
+            #inputs
+        }
+    });
+    (ours!(#begin #kind), true)
+}
+
+/// The statics that stand before everything else.
+fn statics(plan: &Plan<'_>) -> TokenStream {
+    let site = plan.has_span.then(|| site::site(plan));
+    let call = plan.kind.map(|args| llm::call(args, plan));
+    ours!(#site #call)
+}
+
+/// The future with what goes around it inside its span.
+fn layered(plan: &Plan<'_>, future: &TokenStream, outcome: &Outcome) -> TokenStream {
+    let private = &plan.private;
+    let mut future = future.clone();
+    if let Some(args) = plan.kind {
+        future = llm::around(args, plan, &future, outcome);
+    }
+    if plan.checkpoint.is_some() {
+        future = ours!(#private::dsm::within(#future));
+    }
+    future
+}
+
 /// The wrapper around a future.
 fn instrument(plan: &Plan<'_>, future: &TokenStream, outcome: &Outcome) -> TokenStream {
     let private = &plan.private;
+    let future = layered(plan, future, outcome);
+    if !plan.has_span {
+        return future;
+    }
     if plan.args.enter_on_poll.is_some() {
         return ours!(#private::enter_on_poll(&__DD_SITE, #future));
     }
@@ -210,20 +317,34 @@ fn enabled(plan: &Plan<'_>) -> TokenStream {
     }
 }
 
-/// What is set at the first poll, when the function's span is the active one.
+/// What is done at the first poll, when the function's span is the active one.
 fn in_future(plan: &Plan<'_>) -> TokenStream {
     let private = &plan.private;
-    let prelude = values::at_start(plan);
-    if prelude.is_empty() {
-        return prelude;
+    let mut out = values::at_start(plan);
+    if !out.is_empty() {
+        let on = plan.args.enabled.as_ref().map(|_| ours!(__dd_on &&));
+        out = ours! {
+            {
+                let __dd_span = #private::active_at(&__DD_SITE);
+                if #on __dd_span.is_recording() { #out }
+            }
+        };
     }
-    let on = plan.args.enabled.as_ref().map(|_| ours!(__dd_on &&));
-    ours! {
-        {
-            let __dd_span = #private::active_at(&__DD_SITE);
-            if #on __dd_span.is_recording() { #prelude }
+    if let Some(args) = plan.kind {
+        let inputs = llm::at_start(args, plan);
+        if !inputs.is_empty() {
+            out.extend(ours! {
+                {
+                    let __dd_llm = #private::llm::active(&__DD_LLM);
+                    #inputs
+                }
+            });
         }
     }
+    if let Some(args) = plan.checkpoint {
+        out.extend(checkpoint::at_start(args, private));
+    }
+    out
 }
 
 /// Tells an `async` block what it returns, so that `?`, `Ok(…)` and coercions in it find the type that

@@ -19,7 +19,9 @@
 //!   part of what an annotation costs the compiler (`tests/compile-cost`).
 //! * What the options ask for at run time stands behind `is_recording()`.
 
+mod checkpoint;
 mod future;
+mod llm;
 mod outcome;
 mod signature;
 mod site;
@@ -30,12 +32,12 @@ mod values;
 use proc_macro2::{Group, TokenStream};
 use quote::ToTokens;
 
-use crate::args::{Shape, TraceArgs};
+use crate::args::{CheckpointArgs, LlmArgs, Shape, TraceArgs};
 use crate::error::Result;
 use crate::function::attrs::hoist;
 use crate::function::body::Seen;
 use crate::function::{Body, Function, Params};
-use crate::layer::Layer;
+use crate::layer::Layers;
 use crate::tokens::{ours, ours_at, regroup};
 
 pub(crate) use site::site_static;
@@ -62,11 +64,24 @@ pub(crate) struct Scope {
 /// Everything that the parts of an expansion need to know.
 pub(crate) struct Plan<'a> {
     pub(crate) function: &'a Function,
+    /// The span's options; without a span ([`Plan::has_span`]) those that nobody gave.
     pub(crate) args: &'a TraceArgs,
+    pub(crate) has_span: bool,
+    pub(crate) kind: Option<&'a LlmArgs>,
+    pub(crate) checkpoint: Option<&'a CheckpointArgs>,
     pub(crate) scope: &'a Scope,
     pub(crate) seen: Seen,
     /// `::ddtrace::__private`
     pub(crate) private: TokenStream,
+}
+
+impl Plan<'_> {
+    /// What runs after the body, with its result as `__dd_ret`.
+    fn at_end(&self) -> TokenStream {
+        self.checkpoint
+            .map(|args| checkpoint::at_end(args, &self.private))
+            .unwrap_or_default()
+    }
 }
 
 /// `::ddtrace`, or what `crate = …` says.
@@ -86,53 +101,69 @@ pub(crate) fn shape_of(function: &Function, args: &TraceArgs) -> Option<Shape> {
 /// Expands a function with the layers that its attributes ask for.
 pub(crate) fn function(
     mut function: Function,
-    layers: &[Layer],
+    mut layers: Layers,
     scope: &Scope,
     mode: Mode,
 ) -> Result<TokenStream> {
-    for layer in layers {
-        match layer {
-            Layer::Span(args) => {
-                let shape = shape_of(&function, args);
-                crate::check::function(&function, args, shape)?;
-                if mode == Mode::Full {
-                    return Ok(span(&mut function, args, shape, scope));
-                }
-            }
-        }
-    }
-    Ok(function.into_token_stream())
-}
-
-fn span(
-    function: &mut Function,
-    args: &TraceArgs,
-    shape: Option<Shape>,
-    scope: &Scope,
-) -> TokenStream {
-    let Some(body) = function.body.take() else {
-        return function.to_token_stream();
-    };
-    let private = facade(args.path.as_ref());
+    let path = [
+        layers.span.as_ref().and_then(|args| args.path.as_ref()),
+        layers.kind.as_ref().and_then(|args| args.path.as_ref()),
+        layers
+            .checkpoint
+            .as_ref()
+            .and_then(|args| args.path.as_ref()),
+    ];
+    let private = facade(path.into_iter().flatten().next());
     let private = ours!(#private::__private);
+    let name = layers.name();
+    let (mut span, has_span) = match layers.span.take() {
+        Some(args) => (args, true),
+        None => (TraceArgs::default(), false),
+    };
+    let has_span = match &layers.kind {
+        Some(kind) => {
+            llm::add_to_span(&mut span, has_span, kind, &function, &private);
+            true
+        }
+        None => has_span,
+    };
+    let has_span = match &layers.checkpoint {
+        Some(checkpoint) if checkpoint.span && !has_span => {
+            checkpoint::make_span(&mut span, checkpoint);
+            true
+        }
+        _ => has_span,
+    };
+    let shape = shape_of(&function, &span);
+    crate::check::function(&function, name, has_span.then_some(&span), &layers, shape)?;
+    if mode == Mode::Plain {
+        return Ok(function.into_token_stream());
+    }
+    let Some(body) = function.body.take() else {
+        return Ok(function.to_token_stream());
+    };
     let (inner, tokens) = hoist(body.tokens());
     function.attrs.extend(inner);
     let mut body = Body::new(regroup(&body.braces, tokens));
     let seen = body.scan();
-    if seen.spawn && args.propagate != Some(false) {
+    // A pathway goes along with the context, span or not.
+    if seen.spawn && span.propagate != Some(false) {
         body = Body::new(regroup(&body.braces, spawn::carry(body.tokens(), &private)));
     }
     let plan = Plan {
-        function,
-        args,
+        function: &function,
+        args: &span,
+        has_span,
+        kind: layers.kind.as_ref(),
+        checkpoint: layers.checkpoint.as_ref(),
         scope,
         seen,
         private,
     };
-    match shape {
+    Ok(match shape {
         Some(shape) => future::expand(&plan, &body, shape),
         None => sync::expand(&plan, &body),
-    }
+    })
 }
 
 /// The body as a block of its own, which lints take for generated while errors point into it.

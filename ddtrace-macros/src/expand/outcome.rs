@@ -44,7 +44,12 @@ impl Outcome {
 
     /// Whether nothing is read.
     pub(crate) fn is_ignored(&self, plan: &Plan<'_>) -> bool {
-        self.errors == Errors::None && plan.args.ret.is_none()
+        !plan.has_span || (self.errors == Errors::None && plan.args.ret.is_none())
+    }
+
+    /// Whether errors are looked for.
+    pub(crate) fn looks_for_errors(&self) -> bool {
+        self.errors != Errors::None
     }
 
     /// Statements that read the value behind the reference `ret`, with `__dd_span` in scope.

@@ -4,25 +4,48 @@ use proc_macro2::TokenStream;
 
 use super::outcome::Outcome;
 use super::signature::with_body;
-use super::{Plan, block, capture_all, site, values};
+use super::{Plan, block, capture_all, checkpoint, llm, site, values};
 use crate::function::output::inferable;
 use crate::function::{Body, Params};
 use crate::tokens::{located_at, ours, ours_at};
 
 pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
-    let site = site::site(plan);
-    let start = start(plan);
+    let span = plan.has_span.then(|| {
+        let site = site::site(plan);
+        let start = start(plan);
+        ours! {
+            #site
+            let __dd_span = #start;
+        }
+    });
+    // Dropped before the span, and so ended within it.
+    let kind = plan.kind.map(|args| {
+        let call = llm::call(args, plan);
+        let begin = llm::begin(&plan.private);
+        ours! {
+            #call
+            let __dd_llm = #begin;
+        }
+    });
+    let pathway = plan.checkpoint.map(|_| checkpoint::scope(&plan.private));
     let prelude = values::at_start(plan);
     let prelude = if prelude.is_empty() {
         prelude
     } else {
         ours!(if __dd_span.is_recording() { #prelude })
     };
+    let inputs = plan.kind.map(|args| llm::at_start(args, plan));
+    let passed = plan
+        .checkpoint
+        .map(|args| checkpoint::at_start(args, &plan.private));
     let rest = observed(plan, body);
     let statements = ours! {
-        #site
-        let __dd_span = #start;
+        #span
+        #kind
+        #pathway
         #prelude
+        #inputs
+        #passed
         #rest
     };
     with_body(plan.function, &statements)
@@ -34,26 +57,40 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let closure = plan.seen.leaves_early && !plan.function.has_attr("track_caller");
     let outcome = Outcome::new(plan, plan.function.output.ty(), closure);
     let block = block(body);
-    if outcome.is_ignored(plan) {
+    let outputs = plan.kind.map(|args| llm::at_return(args, plan, &outcome));
+    let at_end = plan.at_end();
+    let outputs = outputs.unwrap_or_default();
+    if outcome.is_ignored(plan) && outputs.is_empty() && at_end.is_empty() {
         return ours!(#block);
     }
     let private = &plan.private;
     let ty = inferable(&plan.function.output.ty());
     let value = if closure {
-        let captures = capture_all(&Params::new(&plan.function.inputs));
+        // What is looked at after the body must not have moved into it.
+        let owns = at_end.is_empty();
+        let captures = match owns {
+            true => capture_all(&Params::new(&plan.function.inputs)),
+            false => TokenStream::new(),
+        };
         let inner = if captures.is_empty() {
             ours!(#block)
         } else {
             ours!({ #captures #block })
         };
-        ours!(#private::call_once(move || -> #ty #inner))
+        let keyword = owns.then(|| ours!(move));
+        ours!(#private::call_once(#keyword || -> #ty #inner))
     } else {
         ours!(#block)
     };
-    let read = outcome.read(plan, &ours!(&__dd_ret));
+    let read = match plan.has_span {
+        true => outcome.read(plan, &ours!(&__dd_ret)),
+        false => TokenStream::new(),
+    };
     ours! {
         let __dd_ret: #ty = #value;
         #read
+        #outputs
+        #at_end
         __dd_ret
     }
 }

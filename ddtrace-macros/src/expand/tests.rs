@@ -17,24 +17,27 @@ const LINE: &str =
 /// The source of a case, expanded.
 fn expand(source: &str, mode: Mode) -> String {
     let source = source.trim();
-    let (args, item) = attribute(source);
-    let expanded = entry::trace(args, item, mode);
+    let (name, args, item) = attribute(source);
+    let expanded = entry::attribute(name, args, item, mode);
     let file = syn::parse2(expanded.clone()).unwrap_or_else(|error| panic!("{error}: {expanded}"));
     prettyplease::unparse(&file)
 }
 
-/// Splits `#[trace(…)] item` into what the compiler would hand over.
-fn attribute(source: &str) -> (TokenStream, TokenStream) {
+/// Splits `#[name(…)] item` into what the compiler would hand over.
+fn attribute(source: &str) -> (&str, TokenStream, TokenStream) {
     let source = source
-        .strip_prefix("#[trace")
-        .expect("the case begins with #[trace");
+        .strip_prefix("#[")
+        .expect("the case begins with an attribute");
     let end = matching_bracket(source);
-    let args = source[..end].trim();
-    let args = args
-        .strip_prefix('(')
-        .and_then(|args| args.strip_suffix(')'))
-        .unwrap_or(args);
-    (args.parse().unwrap(), source[end + 1..].parse().unwrap())
+    let (name, args) = match source[..end].split_once('(') {
+        Some((name, args)) => (name, args.strip_suffix(')').expect("a closing parenthesis")),
+        None => (&source[..end], ""),
+    };
+    (
+        name.trim(),
+        args.parse().unwrap(),
+        source[end + 1..].parse().unwrap(),
+    )
 }
 
 fn matching_bracket(source: &str) -> usize {
@@ -101,7 +104,8 @@ fn shorten(text: &str) -> String {
 fn a_function_with_a_mistake_is_still_there() {
     let item: TokenStream = "fn f() { unfinished. }".parse().unwrap();
     for args in ["nam = 1", "args(a)", "name = "] {
-        let out = entry::trace(args.parse().unwrap(), item.clone(), Mode::Full).to_string();
+        let out =
+            entry::attribute("trace", args.parse().unwrap(), item.clone(), Mode::Full).to_string();
         let rest = out.strip_prefix(&item.to_string());
         assert!(
             rest.is_some_and(|rest| rest.contains("compile_error")),
@@ -109,7 +113,7 @@ fn a_function_with_a_mistake_is_still_there() {
         );
     }
     // A body that does not parse is none of our business: it is handed on as it is.
-    let out = entry::trace(TokenStream::new(), item, Mode::Full).to_string();
+    let out = entry::attribute("trace", TokenStream::new(), item, Mode::Full).to_string();
     assert!(
         out.contains("unfinished .") && !out.contains("compile_error"),
         "{out}"
@@ -124,10 +128,11 @@ fn without_the_feature_the_item_comes_back_as_it_was() {
         "mod m { fn f() {} }",
     ] {
         let tokens: TokenStream = item.parse().unwrap();
-        let plain = entry::trace(TokenStream::new(), tokens.clone(), Mode::Plain);
+        let plain = entry::attribute("trace", TokenStream::new(), tokens.clone(), Mode::Plain);
         assert_eq!(plain.to_string(), tokens.to_string());
     }
-    let checked = entry::trace(
+    let checked = entry::attribute(
+        "trace",
         "nam = 1".parse().unwrap(),
         "fn f() {}".parse().unwrap(),
         Mode::Plain,

@@ -68,26 +68,39 @@ pub(crate) fn set_tags(tags: &[Tag], private: &TokenStream) -> TokenStream {
     ours!(__dd_span.set_tags(&[#(#tags),*]);)
 }
 
+/// The value of a tag as a `&str`.
+pub(crate) fn tag_text(tag: &Tag, private: &TokenStream) -> TokenStream {
+    if let (Form::Best, Some(text)) = (tag.form, tag.value.as_text()) {
+        return ours!(#text);
+    }
+    let captured = captured(tag, private);
+    ours!(&#captured.text())
+}
+
 fn tag_value(tag: &Tag, private: &TokenStream) -> TokenStream {
-    let Tag { key, form, value } = tag;
-    let value = match (form, value.as_text()) {
+    let key = &tag.key;
+    let value = match (tag.form, tag.value.as_text()) {
         (Form::Best, Some(text)) => ours!(#private::Value::Static(#text)),
-        (Form::Best, None) => ours!(#private::probe(&#value).capture().value()),
-        (form, _) => {
-            let span = ours_at(value.span());
-            let private = located_at(private, span);
-            let function = Ident::new(
-                if *form == Form::Display {
-                    "display"
-                } else {
-                    "debug"
-                },
-                span,
-            );
-            quote_spanned!(span=> #private::#function(&#value).value())
+        _ => {
+            let captured = captured(tag, private);
+            ours!(#captured.value())
         }
     };
     ours!(#private::Tag { key: #key, value: #value })
+}
+
+/// The value of a tag, as core captures it.
+fn captured(tag: &Tag, private: &TokenStream) -> TokenStream {
+    let value = &tag.value;
+    let function = match tag.form {
+        Form::Best => return ours!(#private::probe(&#value).capture()),
+        Form::Display => "display",
+        Form::Debug => "debug",
+    };
+    let span = ours_at(value.span());
+    let private = located_at(private, span);
+    let function = Ident::new(function, span);
+    quote_spanned!(span=> #private::#function(&#value))
 }
 
 /// `args(a, b)` and `args_all`: tags `args.<name>`, so that no parameter can pose as a tag that means

@@ -5,7 +5,9 @@
 //! `ddtrace/internal/process_tags`; `core.md` §11.4.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
 
 use crate::config::Config;
 
@@ -92,6 +94,56 @@ impl ProcessTags {
             hash.wrapping_mul(PRIME) ^ u64::from(byte)
         })
     }
+}
+
+/// The hash of the container's tags, once an agent has told it: a process is in one container.
+static CONTAINER_TAGS_HASH: ArcSwapOption<String> = ArcSwapOption::const_empty();
+
+/// The base hash with what it was made from.
+struct KnownHash {
+    config: Arc<Config>,
+    container: Option<Arc<String>>,
+    hash: u64,
+}
+
+/// Takes over what the agent says about the container.
+pub(crate) fn learn_container_tags_hash(hash: Option<&str>) {
+    let known = CONTAINER_TAGS_HASH.load();
+    if known.as_deref().map(String::as_str) != hash {
+        CONTAINER_TAGS_HASH.store(hash.map(|hash| Arc::new(hash.to_owned())));
+    }
+}
+
+/// The base hash of this process, with the container's part as soon as the agent has told it; none without process tags.
+///
+/// Costs two atomic reference counts; the first call after a change computes it.
+pub fn current_base_hash(config: &Arc<Config>) -> Option<u64> {
+    config
+        .process_tags
+        .then(|| known_base_hash(config, CONTAINER_TAGS_HASH.load_full()))
+}
+
+fn known_base_hash(config: &Arc<Config>, container: Option<Arc<String>>) -> u64 {
+    static KNOWN: ArcSwapOption<KnownHash> = ArcSwapOption::const_empty();
+    let is_same = |known: &KnownHash| {
+        let same_container = match (&known.container, &container) {
+            (Some(known), Some(container)) => Arc::ptr_eq(known, container),
+            (None, None) => true,
+            _ => false,
+        };
+        same_container && Arc::ptr_eq(&known.config, config)
+    };
+    if let Some(known) = KNOWN.load_full().filter(|known| is_same(known)) {
+        return known.hash;
+    }
+    let text = container.as_deref().map_or("", String::as_str);
+    let hash = ProcessTags::of(config).base_hash(text);
+    KNOWN.store(Some(Arc::new(KnownHash {
+        config: config.clone(),
+        container,
+        hash,
+    })));
+    hash
 }
 
 /// Where this process was started, which does not change.
@@ -245,5 +297,21 @@ mod tests {
             let value = normalized(&value);
             prop_assert!(!value.contains([',', ':', ' ']), "{value}");
         }
+    }
+
+    #[test]
+    fn the_current_base_hash_follows_configuration_and_container() {
+        let config = Arc::new(Config::builder().service("a").build());
+        let container = |hash: &str| Some(Arc::new(hash.to_owned()));
+        let abc = container("abc");
+        for (container, hash) in [(None, ""), (abc.clone(), "abc"), (abc, "abc"), (None, "")] {
+            let expected = ProcessTags::of(&config).base_hash(hash);
+            assert_eq!(known_base_hash(&config, container), expected, "{hash}");
+        }
+        assert!(current_base_hash(&config).is_some());
+        let environment = crate::config::MapEnvironment::new()
+            .variable("DD_EXPERIMENTAL_PROPAGATE_PROCESS_TAGS_ENABLED", "false");
+        let off = Arc::new(Config::builder().environment(&environment).build());
+        assert_eq!(current_base_hash(&off), None);
     }
 }

@@ -92,6 +92,13 @@ macro_rules! options {
             self
         }
 
+        /// Adds the tag `key:value`, for the attribute: nothing is joined for an edge that is known.
+        #[doc(hidden)]
+        pub fn pair(mut self, key: &'a str, value: &'a str) -> Self {
+            self.0.more.push(Tag::pair(key, value));
+            self
+        }
+
         /// Bytes of the message: value, key and headers. 0 unless said.
         pub fn payload_size(mut self, bytes: u64) -> Self {
             self.0.passage.payload_size = bytes;
@@ -173,6 +180,15 @@ impl<'a> Produce<'a> {
         let pathway = self.without_headers()?;
         pathway.inject(carrier);
         Some(pathway)
+    }
+
+    /// The same, for the attribute: who is on the pathway in force already does not see it, so that the pathway is as it was when
+    /// the function that produces returns.
+    #[doc(hidden)]
+    pub fn pass(self) -> Option<Pathway> {
+        switch::running()?;
+        current::part();
+        self.without_headers()
     }
 
     /// Passes the checkpoint without writing headers; the caller has other ways for [`Pathway::to_header`].

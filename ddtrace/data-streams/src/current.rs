@@ -33,6 +33,31 @@ pub(crate) fn set(pathway: Pathway) {
     CURRENT.set(Arc::new(Mutex::new(pathway)));
 }
 
+/// Puts none in force.
+pub(crate) fn clear() {
+    CURRENT.clear();
+}
+
+/// The pathway in force, to be put in force again by [`replace`].
+pub(crate) fn shared() -> Option<Arc<Shared>> {
+    CURRENT.get()
+}
+
+/// Puts what [`shared`] gave in force; nothing, if that was nothing.
+pub(crate) fn replace(shared: Option<Arc<Shared>>) {
+    match shared {
+        Some(shared) => CURRENT.set(shared),
+        None => CURRENT.clear(),
+    }
+}
+
+/// Puts a copy of the pathway in force in its place, so that what happens to it here is not seen by others who are on it.
+pub(crate) fn part() {
+    if let Some(pathway) = get() {
+        set(pathway);
+    }
+}
+
 /// Passes a checkpoint on the pathway in force, or on one that begins here. Gives the pathway after it.
 pub(crate) fn pass(
     node: Node,

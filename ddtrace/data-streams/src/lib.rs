@@ -29,13 +29,18 @@ mod bucket;
 mod checkpoint;
 mod current;
 mod encoding;
+mod extractors;
 mod hash;
+#[doc(hidden)]
+pub mod instrument;
+mod listen;
 mod offset;
 mod pathway;
 mod payload;
 mod switch;
 mod tags;
 mod task;
+pub mod test_support;
 mod time;
 mod transaction;
 

@@ -20,7 +20,9 @@ use ddtrace_core::worker::task::{self, Task, TaskContext, TaskFuture, Turn};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::bucket::Buckets;
+use crate::extractors;
 use crate::hash::Node;
+use crate::listen;
 use crate::payload::{self, Sender};
 use crate::switch::{self, Waiting};
 
@@ -45,8 +47,10 @@ fn start() {
     if let (Some(config), Ok(mut ready)) = (current_config(), READY.lock()) {
         *ready = Some(switch::make_ready(node(&config, "")));
         IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
+        extractors::set(config.data_streams_transaction_extractors.as_deref());
         set_on(config.data_streams_enabled);
     }
+    listen::subscribe();
     task::add(TASK);
     remote_config::on_switch("data_streams_enabled", Capabilities::of(&[20]), |value| {
         set_on(value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed)));

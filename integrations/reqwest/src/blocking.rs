@@ -9,7 +9,8 @@
 //! # }
 //! ```
 //!
-//! The spans are those of the asynchronous client, see the [crate].
+//! The spans are those of the asynchronous client, see the [crate]. Bodies are not shown to products: a blocking response cannot be
+//! put together again without losing its time limit.
 
 use reqwest::Error;
 use reqwest::blocking::{Client, Request, RequestBuilder, Response};
@@ -55,6 +56,7 @@ fn send(client: &Client, mut request: Request) -> Result<Response, Error> {
     };
     let mut span = request::open(
         &settings,
+        None,
         request.method(),
         request.url(),
         request.headers(),

@@ -31,6 +31,12 @@
 //! The service is `reqwest`, or `DD_REQWEST_SERVICE`, or the host that is called with `DD_REQWEST_SPLIT_BY_DOMAIN=true`.
 //! `DD_REQWEST_DISTRIBUTED_TRACING=false` keeps trace context out of the headers, `DD_TRACE_REQWEST_ENABLED=false` switches the
 //! integration off. Headers of trace context that are there already are replaced, never doubled.
+//!
+//! # Bodies
+//!
+//! Products may follow an exchange ([`HttpClientExchange`](ddtrace_core::events::HttpClientExchange)): they see a request's body that is in
+//! memory, and the chunks of the response as the program reads them, by whichever method. The program reads the same bytes in the same
+//! chunks at its own pace. Without such a product, and for every exchange that none is interested in, bodies are not touched.
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -38,6 +44,7 @@ pub mod blocking;
 pub mod middleware;
 mod request;
 mod send;
+mod tap;
 
 pub use send::{ClientExt, RequestBuilderExt};
 

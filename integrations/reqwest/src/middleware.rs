@@ -23,6 +23,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
 use crate::request::{self, SETTINGS};
+use crate::tap;
 
 /// Makes a span of every request that passes.
 pub fn layer() -> TraceMiddleware {
@@ -57,8 +58,10 @@ impl Middleware for TraceMiddleware {
         let Some(settings) = settings else {
             return next.run(request, extensions).await;
         };
+        let taps = tap::offer(&request);
         let mut span = request::open(
             &settings,
+            taps.context().as_ref(),
             request.method(),
             request.url(),
             request.headers(),
@@ -80,7 +83,18 @@ impl Middleware for TraceMiddleware {
         };
         // Taken away again where the request ends, however it does: it may be sent once more.
         let marked = Marked::new(extensions);
-        instrument_with(span, next.run(request, marked.extensions), observe).await
+        match instrument_with(span, next.run(request, marked.extensions), observe).await {
+            Ok(response) => Ok(tap::lay(response, taps)),
+            Err(error) => {
+                match &error {
+                    Error::Reqwest(error) => tap::failed(taps, error),
+                    Error::Middleware(error) => {
+                        tap::middleware_failed(taps, &message(error.as_ref()))
+                    }
+                }
+                Err(error)
+            }
+        }
     }
 }
 

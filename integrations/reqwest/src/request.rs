@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse};
 use ddtrace_core::http::endpoint;
 use ddtrace_core::instrument::{Enabled, Settings};
-use ddtrace_core::trace::{Site, Span, SpanKind};
+use ddtrace_core::trace::{Context, Site, Span, SpanKind};
 use reqwest::header::HeaderMap;
 use reqwest::{Error, Method, StatusCode, Url};
 
@@ -19,9 +19,18 @@ ddtrace_core::site! {
         .with_component("reqwest");
 }
 
-/// Opens the span of a request.
-pub(crate) fn open(settings: &Enabled, method: &Method, url: &Url, headers: &HeaderMap) -> Span {
-    let mut span = Span::start(&REQUEST);
+/// Opens the span of a request, as the child of a span that covers the exchange if there is one.
+pub(crate) fn open(
+    settings: &Enabled,
+    around: Option<&Context>,
+    method: &Method,
+    url: &Url,
+    headers: &HeaderMap,
+) -> Span {
+    let mut span = match around {
+        Some(around) => Span::start_child_of(&REQUEST, around),
+        None => Span::start(&REQUEST),
+    };
     if span.is_recording() {
         describe(&mut span, settings, method, url, headers);
     }
@@ -87,7 +96,7 @@ fn host_and_port(url: &Url) -> String {
 }
 
 /// The most telling of the kinds that an error is.
-fn kind(error: &Error) -> &'static str {
+pub(crate) fn kind(error: &Error) -> &'static str {
     type Question = fn(&Error) -> bool;
     let kinds: [(Question, &str); 8] = [
         (Error::is_timeout, "timeout"),
@@ -106,7 +115,7 @@ fn kind(error: &Error) -> &'static str {
 }
 
 /// The error's causes. Its own text has the URL in it, secrets of the query string and all.
-fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     let mut message = String::from("the request failed");
     let mut source = error.source();
     while let Some(cause) = source {

@@ -6,6 +6,7 @@ use ddtrace_core::trace::{Span, instrument_with};
 use reqwest::{Client, Error, Request, RequestBuilder, Response};
 
 use crate::request::{self, SETTINGS};
+use crate::tap;
 
 /// Sends what a [`RequestBuilder`] builds, in a span.
 pub trait RequestBuilderExt {
@@ -50,8 +51,10 @@ async fn send(client: &Client, mut request: Request) -> Result<Response, Error> 
     let Some(settings) = SETTINGS.get() else {
         return client.execute(request).await;
     };
+    let taps = tap::offer(&request);
     let mut span = request::open(
         &settings,
+        taps.context().as_ref(),
         request.method(),
         request.url(),
         request.headers(),
@@ -61,5 +64,11 @@ async fn send(client: &Client, mut request: Request) -> Result<Response, Error> 
         Ok(response) => request::answered(span, &settings, response.status(), response.headers()),
         Err(error) => request::failed(span, error),
     };
-    instrument_with(span, client.execute(request), observe).await
+    match instrument_with(span, client.execute(request), observe).await {
+        Ok(response) => Ok(tap::lay(response, taps)),
+        Err(error) => {
+            tap::failed(taps, &error);
+            Err(error)
+        }
+    }
 }

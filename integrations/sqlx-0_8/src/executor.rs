@@ -3,68 +3,79 @@
 //! Only the required methods are written: sqlx's own definitions of the others (`execute`, `fetch_all`, …) go through
 //! these, and neither its pool nor its drivers override them.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
-use ddtrace_core::sql::{Query, Target};
+use ddtrace_core::sql::{Commented, Query, Rows, Target};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use sqlx_core_0_8::Error;
-use sqlx_core_0_8::connection::Connection;
-use sqlx_core_0_8::describe::Describe;
-use sqlx_core_0_8::executor::{Execute, Executor};
-use sqlx_core_0_8::pool::Pool;
+use sqlx_core::Error;
+use sqlx_core::connection::Connection;
+use sqlx_core::describe::Describe;
+use sqlx_core::executor::{Execute, Executor};
+use sqlx_core::pool::Pool;
+use sqlx_core::transaction::Transaction;
 
-use crate::driver::{Driver, Runner, SETTINGS, Step};
-use crate::execute::Statement;
-use crate::rows::{Rows, failure};
+use crate::driver::{Driver, Runner, SETTINGS, Step, acquire};
+use crate::failure::{failure, observe};
 use crate::traced::{Session, Traced};
 
-/// Opens the query's span, and puts the comment in front of the statement.
-fn begin<'q, DB: Driver, E: Execute<'q, DB>>(
+/// Opens the query's span, and makes the text with the comment in front of the statement, if there is to be one.
+fn begin<'q, DB: Driver>(
     target: &Target,
-    query: E,
-) -> (Query, Statement<'q, DB, E>) {
-    let span = Query::start(SETTINGS.get(), DB::system(), target, query.sql());
+    query: &impl Execute<'q, DB>,
+) -> (Query, Option<Commented>) {
+    let mut span = Query::start(SETTINGS.get(), DB::system(), target, query.sql());
+    // What the program prepared itself is the server's already.
     let is_prepared = query.statement().is_some();
     let commented = if is_prepared {
         None
     } else {
-        span.service_comment(target, query.sql())
+        span.comment(target, query.sql())
     };
-    match commented {
-        Some(text) => (span, Statement::commented(query, &text)),
-        None => (span, Statement::AsGiven(query)),
-    }
+    (span, commented)
 }
 
 fn fetch_many<'e, 'q: 'e, DB: Driver>(
     target: &Arc<Target>,
     runner: Runner<'e, DB>,
-    query: impl Execute<'q, DB> + 'q,
+    mut query: impl Execute<'q, DB> + 'q,
 ) -> BoxStream<'e, Step<DB>> {
     let target = target.clone();
-    Box::pin(Rows::<DB, _>::new(move || {
-        let (span, query) = begin(&target, query);
-        (span, DB::fetch_many(runner, query))
-    }))
+    let begin = move || {
+        let (span, commented) = begin(&target, &query);
+        let stream = match commented {
+            None => DB::fetch_many(runner, query),
+            Some(commented) => {
+                let arguments = query.take_arguments();
+                let persistent = query.persistent() && commented.is_same_for_every_call;
+                DB::fetch_many_commented(runner, commented.text, arguments, persistent)
+            }
+        };
+        (span, stream)
+    };
+    Box::pin(Rows::later(begin, observe::<DB>))
 }
 
 fn fetch_optional<'e, 'q: 'e, DB: Driver>(
     target: &Arc<Target>,
     runner: Runner<'e, DB>,
-    query: impl Execute<'q, DB> + 'q,
+    mut query: impl Execute<'q, DB> + 'q,
 ) -> BoxFuture<'e, Result<Option<DB::Row>, Error>> {
     let target = target.clone();
     Box::pin(async move {
-        let (span, query) = begin(&target, query);
-        span.run(
-            DB::fetch_optional(runner, query),
-            |row| u64::from(row.is_some()),
-            failure,
-        )
-        .await
+        let (span, commented) = begin(&target, &query);
+        let row = match commented {
+            None => DB::fetch_optional(runner, query),
+            Some(commented) => {
+                let arguments = query.take_arguments();
+                let persistent = query.persistent() && commented.is_same_for_every_call;
+                DB::fetch_optional_commented(runner, commented.text, arguments, persistent)
+            }
+        };
+        span.run(row, |row| u64::from(row.is_some()), failure).await
     })
 }
 
@@ -77,7 +88,7 @@ impl<'p, DB: Driver> Executor<'p> for &'_ Traced<Pool<DB>> {
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        fetch_many(self.target(), Runner::Pool(self.inner().clone()), query)
+        fetch_many(self.target(), self.runner(), query)
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -88,7 +99,7 @@ impl<'p, DB: Driver> Executor<'p> for &'_ Traced<Pool<DB>> {
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        fetch_optional(self.target(), Runner::Pool(self.inner().clone()), query)
+        fetch_optional(self.target(), self.runner(), query)
     }
 
     fn prepare_with<'e, 'q: 'e>(
@@ -99,14 +110,48 @@ impl<'p, DB: Driver> Executor<'p> for &'_ Traced<Pool<DB>> {
     where
         'p: 'e,
     {
-        DB::prepare_with(Runner::Pool(self.inner().clone()), sql, parameters)
+        DB::prepare_with(self.runner(), sql, parameters)
     }
 
     fn describe<'e, 'q: 'e>(self, sql: &'q str) -> BoxFuture<'e, Result<Describe<DB>, Error>>
     where
         'p: 'e,
     {
-        DB::describe(Runner::Pool(self.inner().clone()), sql)
+        DB::describe(self.runner(), sql)
+    }
+}
+
+impl<DB: Driver> Traced<Pool<DB>> {
+    /// Begins a transaction with a statement of one's own; see [`Pool::begin_with`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pool::begin_with`].
+    pub async fn begin_with(
+        &self,
+        statement: impl Into<Cow<'static, str>>,
+    ) -> Result<Traced<Transaction<'static, DB>>, Error> {
+        let connection = acquire(self.inner().clone(), self.target().clone()).await?;
+        let statement = Some(statement.into());
+        let transaction = Transaction::begin(connection, statement).await?;
+        Ok(Traced::with_target(transaction, self.target().clone()))
+    }
+
+    /// Begins one if a connection is idle; see [`Pool::try_begin_with`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pool::try_begin_with`].
+    pub async fn try_begin_with(
+        &self,
+        statement: impl Into<Cow<'static, str>>,
+    ) -> Result<Option<Traced<Transaction<'static, DB>>>, Error> {
+        let transaction = self.inner().try_begin_with(statement).await?;
+        Ok(transaction.map(|transaction| Traced::with_target(transaction, self.target().clone())))
+    }
+
+    fn runner<'e>(&self) -> Runner<'e, DB> {
+        Runner::Pool(self.inner().clone(), self.target().clone())
     }
 }
 
@@ -203,41 +248,5 @@ where
         's: 'e,
     {
         (&mut **self).describe(sql)
-    }
-}
-
-#[cfg(all(test, feature = "_sqlite"))]
-mod tests {
-    use std::path::Path;
-
-    use ddtrace_core::config::MapEnvironment;
-    use ddtrace_core::test_support::Recorder;
-    use sqlx_sqlite_0_8::Sqlite;
-
-    use super::*;
-
-    /// What goes to the database for `SELECT 1`.
-    fn sent(mode: &str) -> String {
-        let environment = MapEnvironment::new().variable("DD_DBM_PROPAGATION_MODE", mode);
-        // A configuration outlives whoever makes it.
-        let environment = Box::leak(Box::new(environment));
-        let _recorder = Recorder::with(|config| config.service("shop").environment(environment));
-        let (_span, statement) =
-            begin::<Sqlite, _>(&Target::file(Path::new("orders.db")), "SELECT 1");
-        statement.sql().to_owned()
-    }
-
-    #[test]
-    fn comments_name_the_service_in_every_mode_that_has_one() {
-        let service = "/*dddb='orders.db',dddbs='sqlite',ddps='shop'*/ SELECT 1";
-        let cases = [
-            ("disabled", "SELECT 1"),
-            ("service", service),
-            ("full", service),
-            ("dynamic_service", service),
-        ];
-        for (mode, text) in cases {
-            assert_eq!(sent(mode), text, "{mode}");
-        }
     }
 }

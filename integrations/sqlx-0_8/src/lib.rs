@@ -1,10 +1,9 @@
-//! Spans for every query of sqlx 0.8, on SQLite and PostgreSQL.
+//! Spans for every query of sqlx 0.8, on PostgreSQL, MySQL, MariaDB and SQLite.
 //!
 //! Wrap the pool once; everything that comes out of it is watched: queries on the pool, on a connection taken from it, in
 //! a transaction, streamed or collected, through functions or through the `query!` macros.
 //!
 //! ```
-//! # use sqlx_0_8 as sqlx;
 //! # async fn example() -> Result<(), sqlx::Error> {
 //! use ddtrace_sqlx_0_8::Traced;
 //!
@@ -23,7 +22,7 @@
 //!
 //! # What a span says
 //!
-//! Name `sqlite.query` or `postgres.query`, type `sql`, kind `client`, the statement as the resource; `db.system`,
+//! Name `postgres.query`, `mysql.query` or `sqlite.query`, type `sql`, kind `client`, the statement as the resource; `db.system`,
 //! `db.name`, `db.user`, `out.host`, `server.address`, `network.destination.port` as far as the pool's options know them;
 //! `db.row_count`, the rows returned, or else affected. A failed query is an error with the database's own code in
 //! `db.response.status_code`. Commits and rollbacks have spans of their own. Bound values are never recorded.
@@ -32,7 +31,7 @@
 //!
 //! # How it works
 //!
-//! sqlx's only complete border is its [`Executor`](sqlx_core_0_8::executor::Executor) trait: its log target knows neither
+//! sqlx's only complete border is its [`Executor`](sqlx_core::executor::Executor) trait: its log target knows neither
 //! errors nor beginnings, its pool hooks see no statements. So [`Traced`] implements `Executor` wherever what it wraps can
 //! run queries. `&mut *transaction`, which sqlx's documentation teaches, means the same here: a `Traced` derefs to a
 //! [`Session`], which is an executor as well.
@@ -43,21 +42,26 @@
 //!
 //! # Features
 //!
-//! `sqlite` and `postgres`, one for each driver that the program uses. sqlx compiles only if the feature `offline` is on in all of
-//! its parts or in none; this crate switches it on, so a driver that it does not know (MySQL) needs sqlx's feature
-//! `macros`, which is on by default.
+//! `postgres`, `mysql` (MariaDB too) and `sqlite`, one for each driver that the program uses. sqlx compiles only if the
+//! feature `offline` is on in all of its parts or in none; this crate needs it on, so a driver of another maker needs it
+//! too.
 //!
 //! # Database Monitoring
 //!
-//! With `DD_DBM_PROPAGATION_MODE=service` a comment in front of the statement names the service. Statements that the
-//! program prepared itself are never changed. sqlx 0.8 wants texts that outlive the query, so texts with comments are kept
-//! for good, in a bounded table: the first 512 statements of up to 4 kB have comments, any more go out as they are. For the same reason
-//! `full`, where every call has a text of its own, means the same as `service` here; sqlx 0.9 has it.
+//! `DD_DBM_PROPAGATION_MODE` puts a comment in front of each statement: `service` names the service and its database,
+//! `dynamic_service` the process as well (`ddsh`, which `service` has with `DD_DBM_INJECT_SQL_BASEHASH=true`), `full` the
+//! span. In `full` mode every call has a text of its own, so such queries are sent as not persistent: otherwise each call
+//! would leave a prepared statement behind. Statements that the program prepared itself are never changed.
+//!
+//! # Waiting for connections
+//!
+//! With `DD_SQLX_TRACE_POOL_ACQUIRE=true` taking a connection from the pool is a span of its own, `sqlx.pool.acquire`: inside
+//! the query's span where the query runs on the pool, beside it where the program takes the connection.
 
 mod driver;
 mod execute;
 mod executor;
-mod rows;
+mod failure;
 mod traced;
 
 pub use driver::Driver;

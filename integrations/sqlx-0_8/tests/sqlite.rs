@@ -6,8 +6,8 @@ use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_sqlx_0_8::Traced;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use sqlx_0_8::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx_0_8::{
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{
     Connection as _, Executor as _, Row as _, SqliteConnection, SqlitePool, Statement as _,
 };
 
@@ -31,7 +31,7 @@ async fn pool() -> Traced<SqlitePool> {
         .unwrap();
     let schema =
         "CREATE TABLE cups (owner TEXT UNIQUE); INSERT INTO cups VALUES ('ada'), ('ben'), ('cleo')";
-    sqlx_0_8::raw_sql(schema).execute(&pool).await.unwrap();
+    sqlx::raw_sql(schema).execute(&pool).await.unwrap();
     Traced::new(pool)
 }
 
@@ -47,7 +47,7 @@ async fn a_query_is_described_as_the_table_says() {
     let recorder = Recorder::new();
     let pool = pool().await;
     // I9, I10
-    let rows = sqlx_0_8::query("SELECT owner FROM cups WHERE owner <> ?")
+    let rows = sqlx::query("SELECT owner FROM cups WHERE owner <> ?")
         .bind("nobody")
         .fetch_all(&pool)
         .await
@@ -86,11 +86,11 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     let pool = pool().await;
     let all = "SELECT owner FROM cups ORDER BY owner";
 
-    sqlx_0_8::query(all).fetch_one(&pool).await.unwrap();
+    sqlx::query(all).fetch_one(&pool).await.unwrap();
     assert_eq!(only(&recorder).metric("db.row_count"), Some(1.0));
 
     assert!(
-        sqlx_0_8::query("SELECT 1 WHERE false")
+        sqlx::query("SELECT 1 WHERE false")
             .fetch_optional(&pool)
             .await
             .unwrap()
@@ -98,11 +98,11 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     );
     assert_eq!(only(&recorder).metric("db.row_count"), Some(0.0));
 
-    let owners: Vec<String> = sqlx_0_8::query_scalar(all).fetch_all(&pool).await.unwrap();
+    let owners: Vec<String> = sqlx::query_scalar(all).fetch_all(&pool).await.unwrap();
     assert_eq!(owners, ["ada", "ben", "cleo"]);
     assert_eq!(only(&recorder).metric("db.row_count"), Some(3.0));
 
-    let changed = sqlx_0_8::query("UPDATE cups SET owner = owner || '!'")
+    let changed = sqlx::query("UPDATE cups SET owner = owner || '!'")
         .execute(&pool)
         .await
         .unwrap();
@@ -110,13 +110,13 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     assert_eq!(only(&recorder).metric("db.row_count"), Some(3.0));
 
     // SQLite says that this one changed three rows: those of the statement before.
-    sqlx_0_8::query("SELECT 1 WHERE false")
+    sqlx::query("SELECT 1 WHERE false")
         .execute(&pool)
         .await
         .unwrap();
     assert_eq!(only(&recorder).metric("db.row_count"), Some(0.0));
 
-    let returned = sqlx_0_8::query("DELETE FROM cups WHERE owner <> 'ada!' RETURNING owner")
+    let returned = sqlx::query("DELETE FROM cups WHERE owner <> 'ada!' RETURNING owner")
         .fetch_all(&pool)
         .await
         .unwrap();
@@ -133,7 +133,7 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
 async fn the_span_of_a_stream_ends_with_the_stream() {
     let recorder = Recorder::new();
     let pool = pool().await;
-    let mut stream = sqlx_0_8::query("SELECT owner FROM cups").fetch(&pool);
+    let mut stream = sqlx::query("SELECT owner FROM cups").fetch(&pool);
     assert!(stream.try_next().await.unwrap().is_some());
     assert!(recorder.take().is_empty(), "the stream has more");
     while stream.try_next().await.unwrap().is_some() {}
@@ -142,7 +142,7 @@ async fn the_span_of_a_stream_ends_with_the_stream() {
     assert!(stream.next().await.is_none());
     drop(stream);
 
-    let mut stream = sqlx_0_8::query("SELECT owner FROM cups").fetch(&pool);
+    let mut stream = sqlx::query("SELECT owner FROM cups").fetch(&pool);
     assert!(stream.try_next().await.unwrap().is_some());
     drop(stream);
     let span = only(&recorder);
@@ -150,8 +150,8 @@ async fn the_span_of_a_stream_ends_with_the_stream() {
     assert!(!span.error);
 
     // Never polled, never run.
-    drop(sqlx_0_8::query("SELECT owner FROM cups").fetch(&pool));
-    drop(sqlx_0_8::query("SELECT owner FROM cups").fetch_optional(&pool));
+    drop(sqlx::query("SELECT owner FROM cups").fetch(&pool));
+    drop(sqlx::query("SELECT owner FROM cups").fetch_optional(&pool));
     assert!(recorder.take().is_empty());
 }
 
@@ -160,7 +160,7 @@ async fn errors_say_what_they_are() {
     let recorder = Recorder::new();
     let pool = pool().await;
 
-    let error = sqlx_0_8::query("INSERT INTO cups VALUES ('ada')")
+    let error = sqlx::query("INSERT INTO cups VALUES ('ada')")
         .execute(&pool)
         .await
         .unwrap_err();
@@ -175,7 +175,7 @@ async fn errors_say_what_they_are() {
             .contains("UNIQUE constraint failed")
     );
 
-    sqlx_0_8::query("SELECT nothing FROM nowhere")
+    sqlx::query("SELECT nothing FROM nowhere")
         .fetch_optional(&pool)
         .await
         .map(drop)
@@ -184,12 +184,12 @@ async fn errors_say_what_they_are() {
     assert_eq!(span.meta("error.type"), Some("database"));
 
     // Not a failure of the statement, but of what the caller expected of it.
-    let error = sqlx_0_8::query("SELECT 1 WHERE false")
+    let error = sqlx::query("SELECT 1 WHERE false")
         .fetch_one(&pool)
         .await
         .map(drop)
         .unwrap_err();
-    assert!(matches!(error, sqlx_0_8::Error::RowNotFound));
+    assert!(matches!(error, sqlx::Error::RowNotFound));
     assert!(!only(&recorder).error);
 }
 
@@ -200,18 +200,15 @@ async fn connections_and_transactions_are_traced_in_every_spelling() {
     let count = "SELECT count(*) FROM cups";
 
     let mut connection = pool.acquire().await.unwrap();
-    sqlx_0_8::query(count)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    sqlx_0_8::query(count)
+    sqlx::query(count).fetch_one(&mut connection).await.unwrap();
+    sqlx::query(count)
         .fetch_one(&mut *connection)
         .await
         .unwrap();
     assert_eq!(recorder.take().len(), 2);
 
     let mut nested = connection.begin().await.unwrap();
-    sqlx_0_8::query("DELETE FROM cups")
+    sqlx::query("DELETE FROM cups")
         .execute(&mut *nested)
         .await
         .unwrap();
@@ -221,16 +218,16 @@ async fn connections_and_transactions_are_traced_in_every_spelling() {
     assert_eq!(names, ["sqlite.query", "sqlite.connection.rollback"]);
 
     let mut transaction = pool.begin().await.unwrap();
-    sqlx_0_8::query("DELETE FROM cups WHERE owner = 'ada'")
+    sqlx::query("DELETE FROM cups WHERE owner = 'ada'")
         .execute(&mut transaction)
         .await
         .unwrap();
-    sqlx_0_8::query("DELETE FROM cups WHERE owner = 'ben'")
+    sqlx::query("DELETE FROM cups WHERE owner = 'ben'")
         .execute(&mut *transaction)
         .await
         .unwrap();
     let mut savepoint = transaction.begin().await.unwrap();
-    sqlx_0_8::query("DELETE FROM cups WHERE owner = 'cleo'")
+    sqlx::query("DELETE FROM cups WHERE owner = 'cleo'")
         .execute(&mut *savepoint)
         .await
         .unwrap();
@@ -253,15 +250,12 @@ async fn connections_and_transactions_are_traced_in_every_spelling() {
             .iter()
             .all(|span| span.meta("db.name") == Some(":memory:"))
     );
-    let left: i64 = sqlx_0_8::query_scalar(count)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let left: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.unwrap();
     assert_eq!(left, 1);
 
     let mut single = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     let mut single = Traced::new(&mut single);
-    sqlx_0_8::query("SELECT 1")
+    sqlx::query("SELECT 1")
         .fetch_one(&mut single)
         .await
         .unwrap();
@@ -294,7 +288,7 @@ async fn commented_statements_run_with_their_values() {
     for mode in ["service", "full", "dynamic_service"] {
         let recorder = recorder(&[("DD_DBM_PROPAGATION_MODE", mode)]);
         let pool = pool().await;
-        let query = sqlx_0_8::query_scalar("SELECT owner FROM cups WHERE owner = ?").bind("ben");
+        let query = sqlx::query_scalar("SELECT owner FROM cups WHERE owner = ?").bind("ben");
         let owner: String = query.fetch_one(&pool).await.unwrap();
         assert_eq!(owner, "ben");
         let span = only(&recorder);
@@ -302,7 +296,10 @@ async fn commented_statements_run_with_their_values() {
             span.resource, "SELECT owner FROM cups WHERE owner = ?",
             "the comment is no part of the resource"
         );
-        assert_eq!(span.meta("_dd.dbm_trace_injected"), None);
+        assert_eq!(
+            span.meta("_dd.dbm_trace_injected"),
+            (mode == "full").then_some("true")
+        );
     }
 }
 
@@ -331,7 +328,7 @@ async fn settings_name_service_and_operation_or_switch_it_off() {
     for (variables, expected) in cases {
         let recorder = recorder(variables);
         let pool = pool().await;
-        sqlx_0_8::query("SELECT 1").fetch_one(&pool).await.unwrap();
+        sqlx::query("SELECT 1").fetch_one(&pool).await.unwrap();
         let spans = recorder.take();
         let found = spans
             .first()
@@ -348,7 +345,7 @@ async fn files_are_named_in_the_tags() {
         .filename(folder.path().join("orders.db"))
         .create_if_missing(true);
     let pool = Traced::new(SqlitePool::connect_with(options).await.unwrap());
-    sqlx_0_8::query("SELECT 1").fetch_one(&pool).await.unwrap();
+    sqlx::query("SELECT 1").fetch_one(&pool).await.unwrap();
     assert_eq!(only(&recorder).meta("db.name"), Some("orders.db"));
 }
 
@@ -366,11 +363,146 @@ async fn listeners_learn_of_statements() {
     });
     let recorder = Recorder::new();
     let pool = pool().await;
-    sqlx_0_8::query("SELECT owner AS listened FROM cups")
+    sqlx::query("SELECT owner AS listened FROM cups")
         .fetch_all(&pool)
         .await
         .unwrap();
     let span = only(&recorder);
     assert_eq!(span.metric("statement.length"), Some(34.0));
     assert_eq!(span.metric("rows.seen"), Some(3.0));
+}
+
+#[tokio::test]
+async fn waiting_for_a_connection_is_a_span_if_the_user_wants_to_see_it() {
+    // Off by default: the other tests would find it.
+    let recorder = recorder(&[("DD_SQLX_TRACE_POOL_ACQUIRE", "true")]);
+    let pool = pool().await;
+    let name_and_parent = |spans: &[SpanData]| -> Vec<(String, u64)> {
+        let named = spans.iter();
+        named
+            .map(|span| (span.name.clone(), span.parent_id))
+            .collect()
+    };
+
+    let rows = sqlx::query("SELECT owner FROM cups")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 3);
+    let spans = recorder.take();
+    let query = spans
+        .iter()
+        .find(|span| span.name == "sqlite.query")
+        .unwrap();
+    assert_eq!(query.metric("db.row_count"), Some(3.0));
+    let acquire = spans
+        .iter()
+        .find(|span| span.name == "sqlx.pool.acquire")
+        .unwrap();
+    assert_eq!(acquire.parent_id, query.span_id);
+    assert_eq!(acquire.metric("_dd.measured"), None);
+    assert_eq!(acquire.service, "sqlite");
+    assert_eq!(acquire.meta("db.name"), Some(":memory:"));
+    assert_eq!(spans.len(), 2);
+
+    let one = sqlx::query("SELECT 1").fetch_optional(&pool).await.unwrap();
+    assert!(one.is_some());
+    assert_eq!(recorder.take().len(), 2);
+
+    let transaction = pool.begin().await.unwrap();
+    assert_eq!(
+        name_and_parent(&recorder.take()),
+        [("sqlx.pool.acquire".to_owned(), 0)]
+    );
+    transaction.commit().await.unwrap();
+    recorder.take();
+
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query("SELECT 1")
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
+    let names: Vec<_> = recorder.take().into_iter().map(|span| span.name).collect();
+    assert_eq!(
+        names,
+        [
+            "sqlx.pool.acquire",
+            "sqlite.query",
+            "sqlite.connection.rollback"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_pool_without_a_free_connection_fails_the_query_and_says_so() {
+    for acquire in ["false", "true"] {
+        let recorder = recorder(&[("DD_SQLX_TRACE_POOL_ACQUIRE", acquire)]);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(std::time::Duration::from_millis(10))
+            .connect_lazy("sqlite::memory:")
+            .unwrap();
+        let pool = Traced::new(pool);
+        // A loaded machine may need longer than that to open one.
+        let held = loop {
+            if let Ok(connection) = pool.inner().acquire().await {
+                break connection;
+            }
+        };
+        let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+        assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error}");
+        let spans = recorder.take();
+        assert_eq!(spans.len(), if acquire == "true" { 2 } else { 1 });
+        for span in spans {
+            assert!(span.error, "{}", span.name);
+            assert_eq!(span.meta("error.type"), Some("pool_timed_out"));
+        }
+        drop(held);
+        pool.close().await;
+        let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+        assert!(matches!(error, sqlx::Error::PoolClosed), "{error}");
+        let span = recorder.take().pop().unwrap();
+        assert_eq!(span.meta("error.type"), Some("pool_closed"));
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_its_caller_gives_up_has_one_span_without_an_error() {
+    let recorder = Recorder::new();
+    let pool = pool().await;
+    // Held, so that the query waits for a connection when it is dropped.
+    let held = pool.acquire().await.unwrap();
+    let mut query = Box::pin(sqlx::query("SELECT 1").fetch_optional(&pool));
+    assert!(futures_util::poll!(&mut query).is_pending());
+    drop(query);
+    let span = only(&recorder);
+    assert_eq!(span.resource, "SELECT 1");
+    assert!(!span.error);
+    let mut stream = sqlx::query("SELECT 2").fetch(&pool);
+    assert!(futures_util::poll!(stream.next()).is_pending());
+    drop(stream);
+    assert_eq!(only(&recorder).resource, "SELECT 2");
+    drop(held);
+    // The pool is as good as before.
+    sqlx::query("SELECT 3").fetch_one(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_transaction_ends_its_spans_and_leaves_the_error_as_it_is() {
+    let recorder = Recorder::new();
+    let pool = pool().await;
+    let mut transaction = pool.begin().await.unwrap();
+    // The database ends the transaction itself, so there is nothing to commit.
+    sqlx::query("ROLLBACK")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let error = transaction.commit().await.unwrap_err();
+    let spans = recorder.take();
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    let commit = &spans[1];
+    assert_eq!(commit.name, "sqlite.connection.commit");
+    assert!(commit.error);
+    assert_eq!(commit.meta("error.message"), Some(&*error.to_string()));
 }

@@ -1,7 +1,9 @@
 //! What this crate has to know about each database.
 
+use std::sync::Arc;
+
 use ddtrace_core::instrument::Settings;
-use ddtrace_core::sql::{Sites, System, Target};
+use ddtrace_core::sql::{Sites, System, Target, run_acquire};
 use ddtrace_core::trace::{Site, SpanKind};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
@@ -9,11 +11,13 @@ use sqlx_core::connection::Connection;
 use sqlx_core::database::Database;
 use sqlx_core::describe::Describe;
 use sqlx_core::executor::Executor as _;
-use sqlx_core::pool::Pool;
+use sqlx_core::ext::async_stream::TryAsyncStream;
+use sqlx_core::pool::{Pool, PoolConnection};
 use sqlx_core::sql_str::SqlStr;
 use sqlx_core::{Either, Error};
 
 use crate::execute::Parts;
+use crate::failure::failure;
 
 /// What the user has set for this integration.
 pub(crate) static SETTINGS: Settings = Settings::of("sqlx");
@@ -38,8 +42,47 @@ pub(crate) type Step<DB> =
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Runner<'c, DB: Database> {
-    Pool(Pool<DB>),
+    Pool(Pool<DB>, Arc<Target>),
     Connection(&'c mut DB::Connection),
+}
+
+ddtrace_core::site! {
+    static ACQUIRE: Site = Site::new("sqlx.pool.acquire", "acquire", module_path!(), file!(), line!())
+        .with_span_type("sql")
+        .with_kind(SpanKind::Client)
+        .with_component("sqlx");
+}
+
+/// Whether waiting for a connection has a span of its own.
+fn acquires_are_traced() -> bool {
+    let settings = SETTINGS.get();
+    settings.is_some_and(|settings| settings.config.pool_acquire_spans)
+}
+
+/// Takes a connection from the pool, in a span if the user wants to see that.
+pub(crate) async fn acquire<DB: Driver>(
+    pool: Pool<DB>,
+    target: Arc<Target>,
+) -> Result<PoolConnection<DB>, Error> {
+    let settings = SETTINGS
+        .get()
+        .filter(|settings| settings.config.pool_acquire_spans);
+    let connection = pool.acquire();
+    match settings {
+        Some(settings) => {
+            let system = DB::system();
+            run_acquire(&settings, &ACQUIRE, system, &target, connection, failure).await
+        }
+        None => connection.await,
+    }
+}
+
+/// The next step of a query, none at its end.
+async fn next<DB: Driver>(
+    steps: &mut BoxStream<'_, Step<DB>>,
+) -> Result<Option<Either<DB::QueryResult, DB::Row>>, Error> {
+    let step = std::future::poll_fn(|cx| steps.as_mut().poll_next(cx)).await;
+    step.transpose()
 }
 
 /// A database whose queries can be watched.
@@ -91,7 +134,18 @@ macro_rules! run_by_sqlx {
             query: Parts<Self>,
         ) -> BoxStream<'e, Step<Self>> {
             match runner {
-                Runner::Pool(pool) => (&pool).fetch_many(query),
+                // What sqlx does for a pool, in two steps of ours.
+                Runner::Pool(pool, target) if acquires_are_traced() => {
+                    Box::pin(TryAsyncStream::new(move |yielder| async move {
+                        let mut connection = acquire(pool, target).await?;
+                        let mut steps = (*connection).fetch_many(query);
+                        while let Some(step) = next::<Self>(&mut steps).await? {
+                            yielder.r#yield(step).await;
+                        }
+                        Ok(())
+                    }))
+                }
+                Runner::Pool(pool, _) => (&pool).fetch_many(query),
                 Runner::Connection(connection) => connection.fetch_many(query),
             }
         }
@@ -101,7 +155,11 @@ macro_rules! run_by_sqlx {
             query: Parts<Self>,
         ) -> BoxFuture<'e, Result<Option<Self::Row>, Error>> {
             match runner {
-                Runner::Pool(pool) => (&pool).fetch_optional(query),
+                Runner::Pool(pool, target) if acquires_are_traced() => Box::pin(async move {
+                    let mut connection = acquire(pool, target).await?;
+                    (*connection).fetch_optional(query).await
+                }),
+                Runner::Pool(pool, _) => (&pool).fetch_optional(query),
                 Runner::Connection(connection) => connection.fetch_optional(query),
             }
         }
@@ -112,7 +170,7 @@ macro_rules! run_by_sqlx {
             parameters: &'e [Self::TypeInfo],
         ) -> BoxFuture<'e, Result<Self::Statement, Error>> {
             match runner {
-                Runner::Pool(pool) => (&pool).prepare_with(sql, parameters),
+                Runner::Pool(pool, _) => (&pool).prepare_with(sql, parameters),
                 Runner::Connection(connection) => connection.prepare_with(sql, parameters),
             }
         }
@@ -122,7 +180,7 @@ macro_rules! run_by_sqlx {
             sql: SqlStr,
         ) -> BoxFuture<'e, Result<Describe<Self>, Error>> {
             match runner {
-                Runner::Pool(pool) => (&pool).describe(sql),
+                Runner::Pool(pool, _) => (&pool).describe(sql),
                 Runner::Connection(connection) => connection.describe(sql),
             }
         }
@@ -153,6 +211,40 @@ impl Driver for sqlx_sqlite::Sqlite {
 
     fn target(options: &sqlx_sqlite::SqliteConnectOptions) -> Target {
         Target::file(options.get_filename())
+    }
+
+    run_by_sqlx!();
+}
+
+#[cfg(feature = "mysql")]
+sites! {
+    MYSQL_QUERY = "mysql.query" in "query",
+    MYSQL_COMMIT = "mysql.connection.commit" in "commit",
+    MYSQL_ROLLBACK = "mysql.connection.rollback" in "rollback"
+}
+
+#[cfg(feature = "mysql")]
+impl Driver for sqlx_mysql::MySql {
+    fn system() -> &'static System {
+        static SYSTEM: System = System::mysql(Sites {
+            query: &MYSQL_QUERY,
+            commit: &MYSQL_COMMIT,
+            rollback: &MYSQL_ROLLBACK,
+        });
+        &SYSTEM
+    }
+
+    fn rows_affected(result: &Self::QueryResult) -> u64 {
+        result.rows_affected()
+    }
+
+    fn target(options: &sqlx_mysql::MySqlConnectOptions) -> Target {
+        let user = options.get_username();
+        let database = options.get_database().unwrap_or_default();
+        match options.get_socket() {
+            Some(socket) => Target::socket(socket, database, user),
+            None => Target::server(options.get_host(), options.get_port(), database, user),
+        }
     }
 
     run_by_sqlx!();

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
-use ddtrace_core::sql::{Query, Target};
+use ddtrace_core::sql::{Query, Rows, Target};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx_core::Error;
@@ -15,11 +15,12 @@ use sqlx_core::connection::Connection;
 use sqlx_core::describe::Describe;
 use sqlx_core::executor::{Execute, Executor};
 use sqlx_core::pool::Pool;
-use sqlx_core::sql_str::SqlStr;
+use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
+use sqlx_core::transaction::Transaction;
 
-use crate::driver::{Driver, Runner, SETTINGS, Step};
+use crate::driver::{Driver, Runner, SETTINGS, Step, acquire};
 use crate::execute::Parts;
-use crate::rows::{Rows, failure};
+use crate::failure::{failure, observe};
 use crate::traced::{Session, Traced};
 
 /// Opens the query's span, and puts the comment in front of the statement.
@@ -40,10 +41,11 @@ fn fetch_many<'e, 'q: 'e, DB: Driver>(
     query: impl Execute<'q, DB> + 'q,
 ) -> BoxStream<'e, Step<DB>> {
     let target = target.clone();
-    Box::pin(Rows::<DB, _>::new(move || {
+    let begin = move || {
         let (span, query) = begin(&target, query);
         (span, DB::fetch_many(runner, query))
-    }))
+    };
+    Box::pin(Rows::later(begin, observe::<DB>))
 }
 
 fn fetch_optional<'e, 'q: 'e, DB: Driver>(
@@ -72,7 +74,7 @@ impl<'p, DB: Driver> Executor<'p> for &'_ Traced<Pool<DB>> {
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        fetch_many(self.target(), Runner::Pool(self.inner().clone()), query)
+        fetch_many(self.target(), self.runner(), query)
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -83,7 +85,7 @@ impl<'p, DB: Driver> Executor<'p> for &'_ Traced<Pool<DB>> {
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        fetch_optional(self.target(), Runner::Pool(self.inner().clone()), query)
+        fetch_optional(self.target(), self.runner(), query)
     }
 
     fn prepare_with<'e>(
@@ -94,14 +96,48 @@ impl<'p, DB: Driver> Executor<'p> for &'_ Traced<Pool<DB>> {
     where
         'p: 'e,
     {
-        DB::prepare_with(Runner::Pool(self.inner().clone()), sql, parameters)
+        DB::prepare_with(self.runner(), sql, parameters)
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
     where
         'p: 'e,
     {
-        DB::describe(Runner::Pool(self.inner().clone()), sql)
+        DB::describe(self.runner(), sql)
+    }
+}
+
+impl<DB: Driver> Traced<Pool<DB>> {
+    /// Begins a transaction with a statement of one's own; see [`Pool::begin_with`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pool::begin_with`].
+    pub async fn begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Traced<Transaction<'static, DB>>, Error> {
+        let connection = acquire(self.inner().clone(), self.target().clone()).await?;
+        let statement = Some(statement.into_sql_str());
+        let transaction = Transaction::begin(connection, statement).await?;
+        Ok(Traced::with_target(transaction, self.target().clone()))
+    }
+
+    /// Begins one if a connection is idle; see [`Pool::try_begin_with`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pool::try_begin_with`].
+    pub async fn try_begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Option<Traced<Transaction<'static, DB>>>, Error> {
+        let transaction = self.inner().try_begin_with(statement).await?;
+        Ok(transaction.map(|transaction| Traced::with_target(transaction, self.target().clone())))
+    }
+
+    fn runner<'e>(&self) -> Runner<'e, DB> {
+        Runner::Pool(self.inner().clone(), self.target().clone())
     }
 }
 
@@ -198,59 +234,5 @@ where
         's: 'e,
     {
         (&mut **self).describe(sql)
-    }
-}
-
-#[cfg(all(test, feature = "_sqlite"))]
-mod tests {
-    use std::path::Path;
-
-    use ddtrace_core::config::MapEnvironment;
-    use ddtrace_core::test_support::Recorder;
-    use sqlx_sqlite::Sqlite;
-
-    use super::*;
-
-    /// What goes to the database for `SELECT 1`, and whether it may stay prepared there.
-    fn sent(mode: &str) -> (String, bool) {
-        let environment = [
-            ("DD_SERVICE", "shop"),
-            ("DD_ENV", "prod"),
-            ("DD_VERSION", "1.2"),
-        ]
-        .iter()
-        .fold(MapEnvironment::new(), |environment, &(name, value)| {
-            environment.variable(name, value)
-        })
-        .variable("DD_DBM_PROPAGATION_MODE", mode);
-        // A configuration outlives whoever makes it.
-        let environment = Box::leak(Box::new(environment));
-        let _recorder = Recorder::with(|config| config.service("shop").environment(environment));
-        let (_span, parts) = begin::<Sqlite>(&Target::file(Path::new("orders.db")), "SELECT 1");
-        (parts.text().to_owned(), parts.persistent())
-    }
-
-    #[test]
-    fn comments_name_the_service_and_in_full_mode_the_span() {
-        // I11, I12
-        let service =
-            "/*dddb='orders.db',dddbs='sqlite',dde='prod',ddps='shop',ddpv='1.2'*/ SELECT 1";
-        let cases = [
-            ("disabled", "SELECT 1"),
-            ("service", service),
-            ("dynamic_service", service),
-        ];
-        for (mode, text) in cases {
-            assert_eq!(sent(mode), (text.to_owned(), true), "{mode}");
-        }
-        let (full, persistent) = sent("full");
-        let (before, after) = full.split_once(",traceparent='00-").unwrap();
-        assert_eq!(format!("{before}*/ SELECT 1"), service);
-        let traceparent = after.strip_suffix("-01'*/ SELECT 1").unwrap();
-        assert_eq!(traceparent.len(), 32 + 1 + 16);
-        assert!(
-            !persistent,
-            "a text that is new with every call would fill the cache of statements"
-        );
     }
 }

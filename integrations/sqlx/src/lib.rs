@@ -1,4 +1,4 @@
-//! Spans for every query of sqlx 0.9, on SQLite and PostgreSQL.
+//! Spans for every query of sqlx 0.9, on PostgreSQL, MySQL, MariaDB and SQLite.
 //!
 //! Wrap the pool once; everything that comes out of it is watched: queries on the pool, on a connection taken from it, in
 //! a transaction, streamed or collected, through functions or through the `query!` macros.
@@ -22,7 +22,7 @@
 //!
 //! # What a span says
 //!
-//! Name `sqlite.query` or `postgres.query`, type `sql`, kind `client`, the statement as the resource; `db.system`,
+//! Name `postgres.query`, `mysql.query` or `sqlite.query`, type `sql`, kind `client`, the statement as the resource; `db.system`,
 //! `db.name`, `db.user`, `out.host`, `server.address`, `network.destination.port` as far as the pool's options know them;
 //! `db.row_count`, the rows returned, or else affected. A failed query is an error with the database's own code in
 //! `db.response.status_code`. Commits and rollbacks have spans of their own. Bound values are never recorded.
@@ -42,20 +42,26 @@
 //!
 //! # Features
 //!
-//! `sqlite` and `postgres`, one for each driver that the program uses. sqlx compiles only if the feature `offline` is on in all of
-//! its parts or in none; this crate needs it on, so a driver that it does not know (MySQL) needs sqlx's feature
-//! `macros`, which is on by default.
+//! `postgres`, `mysql` (MariaDB too) and `sqlite`, one for each driver that the program uses. sqlx compiles only if the
+//! feature `offline` is on in all of its parts or in none; this crate needs it on, so a driver of another maker needs it
+//! too.
 //!
 //! # Database Monitoring
 //!
-//! With `DD_DBM_PROPAGATION_MODE=service` (or `full`) a comment in front of the statement names the service (and the
-//! span). In `full` mode every call has a text of its own, so such queries are sent as not persistent: otherwise each
-//! call would leave a prepared statement behind. Statements that the program prepared itself are never changed.
+//! `DD_DBM_PROPAGATION_MODE` puts a comment in front of each statement: `service` names the service and its database,
+//! `dynamic_service` the process as well (`ddsh`, which `service` has with `DD_DBM_INJECT_SQL_BASEHASH=true`), `full` the
+//! span. In `full` mode every call has a text of its own, so such queries are sent as not persistent: otherwise each call
+//! would leave a prepared statement behind. Statements that the program prepared itself are never changed.
+//!
+//! # Waiting for connections
+//!
+//! With `DD_SQLX_TRACE_POOL_ACQUIRE=true` taking a connection from the pool is a span of its own, `sqlx.pool.acquire`: inside
+//! the query's span where the query runs on the pool, beside it where the program takes the connection.
 
 mod driver;
 mod execute;
 mod executor;
-mod rows;
+mod failure;
 mod traced;
 
 pub use driver::Driver;

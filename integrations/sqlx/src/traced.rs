@@ -9,11 +9,10 @@ use sqlx_core::Error;
 use sqlx_core::connection::Connection;
 use sqlx_core::database::Database;
 use sqlx_core::pool::{Pool, PoolConnection};
-use sqlx_core::sql_str::SqlSafeStr;
 use sqlx_core::transaction::Transaction;
 
-use crate::driver::{Driver, SETTINGS};
-use crate::rows::failure;
+use crate::driver::{Driver, SETTINGS, acquire};
+use crate::failure::failure;
 
 /// A pool, connection or transaction whose queries make spans.
 ///
@@ -72,8 +71,11 @@ impl<DB: Driver> Traced<Pool<DB>> {
     pub fn acquire(
         &self,
     ) -> impl Future<Output = Result<Traced<PoolConnection<DB>>, Error>> + 'static {
-        let (connection, target) = (self.inner.acquire(), self.target.clone());
-        async move { Ok(Traced::with_target(connection.await?, target)) }
+        let (pool, target) = (self.inner.clone(), self.target.clone());
+        async move {
+            let connection = acquire(pool, target.clone()).await?;
+            Ok(Traced::with_target(connection, target))
+        }
     }
 
     /// Takes a connection if one is idle; see [`Pool::try_acquire`].
@@ -88,7 +90,8 @@ impl<DB: Driver> Traced<Pool<DB>> {
     ///
     /// Those of [`Pool::begin`].
     pub async fn begin(&self) -> Result<Traced<Transaction<'static, DB>>, Error> {
-        let transaction = self.inner.begin().await?;
+        let connection = acquire(self.inner.clone(), self.target.clone()).await?;
+        let transaction = Transaction::begin(connection, None).await?;
         Ok(Traced::with_target(transaction, self.target.clone()))
     }
 
@@ -101,25 +104,12 @@ impl<DB: Driver> Traced<Pool<DB>> {
         let transaction = self.inner.try_begin().await?;
         Ok(transaction.map(|transaction| Traced::with_target(transaction, self.target.clone())))
     }
-
-    /// Begins a transaction with a statement of one's own; see [`Pool::begin_with`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Pool::begin_with`].
-    pub async fn begin_with(
-        &self,
-        statement: impl SqlSafeStr,
-    ) -> Result<Traced<Transaction<'static, DB>>, Error> {
-        let transaction = self.inner.begin_with(statement).await?;
-        Ok(Traced::with_target(transaction, self.target.clone()))
-    }
 }
 
 impl<C> Session<C>
 where
     C: DerefMut,
-    C::Target: Connection,
+    C::Target: Connection + Sized,
 {
     /// Begins a transaction, or one inside the transaction that this is; see [`Connection::begin`].
     ///

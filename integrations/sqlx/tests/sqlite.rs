@@ -372,3 +372,138 @@ async fn listeners_learn_of_statements() {
     assert_eq!(span.metric("statement.length"), Some(34.0));
     assert_eq!(span.metric("rows.seen"), Some(3.0));
 }
+
+#[tokio::test]
+async fn waiting_for_a_connection_is_a_span_if_the_user_wants_to_see_it() {
+    // Off by default: the other tests would find it.
+    let recorder = recorder(&[("DD_SQLX_TRACE_POOL_ACQUIRE", "true")]);
+    let pool = pool().await;
+    let name_and_parent = |spans: &[SpanData]| -> Vec<(String, u64)> {
+        let named = spans.iter();
+        named
+            .map(|span| (span.name.clone(), span.parent_id))
+            .collect()
+    };
+
+    let rows = sqlx::query("SELECT owner FROM cups")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 3);
+    let spans = recorder.take();
+    let query = spans
+        .iter()
+        .find(|span| span.name == "sqlite.query")
+        .unwrap();
+    assert_eq!(query.metric("db.row_count"), Some(3.0));
+    let acquire = spans
+        .iter()
+        .find(|span| span.name == "sqlx.pool.acquire")
+        .unwrap();
+    assert_eq!(acquire.parent_id, query.span_id);
+    assert_eq!(acquire.metric("_dd.measured"), None);
+    assert_eq!(acquire.service, "sqlite");
+    assert_eq!(acquire.meta("db.name"), Some(":memory:"));
+    assert_eq!(spans.len(), 2);
+
+    let one = sqlx::query("SELECT 1").fetch_optional(&pool).await.unwrap();
+    assert!(one.is_some());
+    assert_eq!(recorder.take().len(), 2);
+
+    let transaction = pool.begin().await.unwrap();
+    assert_eq!(
+        name_and_parent(&recorder.take()),
+        [("sqlx.pool.acquire".to_owned(), 0)]
+    );
+    transaction.commit().await.unwrap();
+    recorder.take();
+
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query("SELECT 1")
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
+    let names: Vec<_> = recorder.take().into_iter().map(|span| span.name).collect();
+    assert_eq!(
+        names,
+        [
+            "sqlx.pool.acquire",
+            "sqlite.query",
+            "sqlite.connection.rollback"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_pool_without_a_free_connection_fails_the_query_and_says_so() {
+    for acquire in ["false", "true"] {
+        let recorder = recorder(&[("DD_SQLX_TRACE_POOL_ACQUIRE", acquire)]);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(std::time::Duration::from_millis(10))
+            .connect_lazy("sqlite::memory:")
+            .unwrap();
+        let pool = Traced::new(pool);
+        // A loaded machine may need longer than that to open one.
+        let held = loop {
+            if let Ok(connection) = pool.inner().acquire().await {
+                break connection;
+            }
+        };
+        let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+        assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error}");
+        let spans = recorder.take();
+        assert_eq!(spans.len(), if acquire == "true" { 2 } else { 1 });
+        for span in spans {
+            assert!(span.error, "{}", span.name);
+            assert_eq!(span.meta("error.type"), Some("pool_timed_out"));
+        }
+        drop(held);
+        pool.close().await;
+        let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+        assert!(matches!(error, sqlx::Error::PoolClosed), "{error}");
+        let span = recorder.take().pop().unwrap();
+        assert_eq!(span.meta("error.type"), Some("pool_closed"));
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_its_caller_gives_up_has_one_span_without_an_error() {
+    let recorder = Recorder::new();
+    let pool = pool().await;
+    // Held, so that the query waits for a connection when it is dropped.
+    let held = pool.acquire().await.unwrap();
+    let mut query = Box::pin(sqlx::query("SELECT 1").fetch_optional(&pool));
+    assert!(futures_util::poll!(&mut query).is_pending());
+    drop(query);
+    let span = only(&recorder);
+    assert_eq!(span.resource, "SELECT 1");
+    assert!(!span.error);
+    let mut stream = sqlx::query("SELECT 2").fetch(&pool);
+    assert!(futures_util::poll!(stream.next()).is_pending());
+    drop(stream);
+    assert_eq!(only(&recorder).resource, "SELECT 2");
+    drop(held);
+    // The pool is as good as before.
+    sqlx::query("SELECT 3").fetch_one(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_transaction_ends_its_spans_and_leaves_the_error_as_it_is() {
+    let recorder = Recorder::new();
+    let pool = pool().await;
+    let mut transaction = pool.begin().await.unwrap();
+    // The database ends the transaction itself, so there is nothing to commit.
+    sqlx::query("ROLLBACK")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let error = transaction.commit().await.unwrap_err();
+    let spans = recorder.take();
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    let commit = &spans[1];
+    assert_eq!(commit.name, "sqlite.connection.commit");
+    assert!(commit.error);
+    assert_eq!(commit.meta("error.message"), Some(&*error.to_string()));
+}

@@ -14,6 +14,8 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::test::link::{Invitation, VARIABLE};
+use crate::test::runner::PROFILE;
+use crate::test::wrapper::WRAPPER;
 
 /// How long one question may take; the first use of a toolchain may install it.
 const TIME: Duration = Duration::from_secs(60);
@@ -27,6 +29,10 @@ pub(crate) struct Toolchain {
     pub(crate) triple: String,
     /// The runner that the user has.
     pub(crate) runner: Vec<String>,
+    /// The wrapper around rustc that the user has for members.
+    pub(crate) wrapper: Option<String>,
+    /// Everything that decides about artifacts besides the sources, as one text: the compiler, cargo's configuration, variables.
+    pub(crate) circumstances: String,
 }
 
 /// The value of an option of cargo's.
@@ -97,6 +103,7 @@ pub(crate) async fn toolchain(words: &[OsString]) -> Toolchain {
             .find_map(|line| line.strip_prefix(start));
         line.unwrap_or_default().trim().to_owned()
     };
+    let circumstances = circumstances(version.as_deref(), config.as_deref());
     let config: Value = config
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default();
@@ -124,7 +131,43 @@ pub(crate) async fn toolchain(words: &[OsString]) -> Toolchain {
         rustc: line("release: "),
         runner: without_us(runner),
         triple,
+        wrapper: std::env::var(WRAPPER).ok().or_else(|| {
+            let configured = &config["build"]["rustc-workspace-wrapper"];
+            configured.as_str().map(str::to_owned)
+        }),
+        circumstances,
     }
+}
+
+/// What besides the sources decides how things are compiled. Words of the command that choose features, profile or target show in
+/// the names that cargo gives to binaries.
+fn circumstances(version: Option<&str>, config: Option<&str>) -> String {
+    let decides = |name: &str| {
+        [
+            "CARGO_BUILD_",
+            "CARGO_PROFILE_",
+            "CARGO_TARGET_",
+            "CARGO_UNSTABLE_",
+        ]
+        .iter()
+        .any(|start| name.starts_with(start) && name != "CARGO_TARGET_DIR")
+            || [
+                "RUSTFLAGS",
+                "CARGO_ENCODED_RUSTFLAGS",
+                "RUSTC",
+                "RUSTC_WRAPPER",
+                "RUSTUP_TOOLCHAIN",
+            ]
+            .contains(&name)
+    };
+    let mut variables: Vec<String> = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| decides(name))
+        .map(|(name, value)| format!("{name}={}", value.to_string_lossy()))
+        .collect();
+    variables.sort();
+    let (version, config) = (version.unwrap_or_default(), config.unwrap_or_default());
+    format!("{version}\n{config}\n{}", variables.join("\n"))
 }
 
 /// A user may have configured this very runner.
@@ -197,6 +240,14 @@ pub(crate) async fn metadata(words: &[OsString], folder: Option<&Path>) -> Optio
     serde_json::from_str(&output(command).await?).ok()
 }
 
+/// Variables that make cargo compile members with counters. What runs by itself, as doctests do, leaves what it counted in the
+/// session's folder, with which it goes.
+pub(crate) fn counting(folder: &Path) -> Option<[(&'static str, OsString); 2]> {
+    let program = std::env::current_exe().ok()?;
+    let others = folder.join("others").join("%p-%m.profraw");
+    Some([(WRAPPER, program.into()), (PROFILE, others.into())])
+}
+
 /// Variables that lead cargo's children to the coordinator; `folder` holds the socket and links to this program.
 pub(crate) fn environment(toolchain: &Toolchain, folder: &Path) -> Vec<(String, String)> {
     let runner = runner_variable(&toolchain.triple);
@@ -204,8 +255,10 @@ pub(crate) fn environment(toolchain: &Toolchain, folder: &Path) -> Vec<(String, 
     let invitation = Invitation {
         socket: folder.join("socket"),
         chain: toolchain.runner.clone(),
+        wrapper: toolchain.wrapper.clone(),
         restore: vec![
             before(&runner),
+            before(WRAPPER),
             before("RUSTDOC"),
             (VARIABLE.to_owned(), None),
         ],

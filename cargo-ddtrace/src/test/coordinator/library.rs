@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Coverage;
 use ddtrace_ci_visibility::Session;
-use ddtrace_ci_visibility::model::Attempt;
+use ddtrace_ci_visibility::model::{Attempt, TestIdentity};
+use ddtrace_ci_visibility::payload::FileCoverage;
 use ddtrace_ci_visibility::selection::{Candidate, Decision, RetryBudget, Verdict};
 use ddtrace_ci_visibility::session::{Finish, Launch};
 use ddtrace_core::config::{Config, Environment, ProcessEnvironment};
@@ -77,15 +79,16 @@ impl Library {
         command: &str,
         framework: &str,
         rustc: &str,
+        may_cover: bool,
     ) -> (Library, Option<String>) {
         let config = Config::builder().environment(&overlay).build();
         let mut launch = Launch::new(directory, command);
         launch.framework = framework.to_owned();
         launch.framework_version = rustc.to_owned();
         launch.runtime_version = rustc.to_owned();
-        // Tests are skipped if the backend says so, but no coverage is sent from which it could know.
-        launch.capabilities.test_impact_analysis = false;
-        launch.capabilities.coverage_report_upload = false;
+        // Without coverage tests are skipped if the backend says so, but it could not know.
+        launch.capabilities.test_impact_analysis = may_cover;
+        launch.capabilities.coverage_report_upload = may_cover;
         match Session::start(&config, Arc::new(overlay), launch).await {
             Ok(session) => (Library::On(Box::new(session)), None),
             Err(unavailable) => (
@@ -123,6 +126,20 @@ impl Library {
         }
     }
 
+    /// Whether coverage of tests is wanted.
+    pub(crate) fn wants_coverage(&self) -> bool {
+        match self {
+            Library::On(session) => session.settings().code_coverage,
+            Library::Off(_) => false,
+        }
+    }
+
+    pub(crate) fn report_coverage(&self, test: &TestIdentity, run: u32, files: Vec<FileCoverage>) {
+        if let Library::On(session) = self {
+            session.report_coverage(test, run, files);
+        }
+    }
+
     pub(crate) fn close_module(&self, module: &str) {
         if let Library::On(session) = self {
             session.close_module(module);
@@ -130,18 +147,43 @@ impl Library {
     }
 
     /// Ends the session; gives lines for the user.
-    pub(crate) async fn finish(&self, exit_ok: bool, interrupted: bool) -> Vec<String> {
+    pub(crate) async fn finish(
+        &self,
+        exit_ok: bool,
+        interrupted: bool,
+        coverage: Option<&Coverage>,
+    ) -> Vec<String> {
         let Library::On(session) = self else {
             return Vec::new();
         };
+        let within = if interrupted { HURRIED } else { DELIVERY };
+        let mut lines = Vec::new();
+        let mut lines_pct = None;
+        if let Some(coverage) = coverage {
+            let policy = session.policy().await;
+            if let Some(skippable) = &policy.answers().skippable {
+                coverage.add_skipped(&skippable.coverage);
+            }
+            let (percentage, report) = coverage.report();
+            lines_pct = percentage;
+            let is_wanted = session.settings().coverage_report_upload_enabled && !interrupted;
+            if is_wanted && !report.is_empty() {
+                let sent = session
+                    .upload_coverage_report("lcov", report.as_bytes(), within)
+                    .await;
+                if let Err(error) = sent {
+                    lines.push(format!(
+                        "the coverage report could not be delivered: {error}"
+                    ));
+                }
+            }
+        }
         let finish = Finish {
             exit_ok,
             interrupted,
-            lines_pct: None,
+            lines_pct,
         };
-        let within = if interrupted { HURRIED } else { DELIVERY };
         let sent = session.finish(&finish, within).await;
-        let mut lines = Vec::new();
         if sent.events_dropped > 0 {
             lines.push(format!(
                 "{} of {} events could not be delivered",

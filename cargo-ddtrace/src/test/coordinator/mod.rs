@@ -15,11 +15,13 @@
 
 pub(crate) mod cargo;
 mod cfg;
+mod coverage;
 pub(crate) mod detached;
 mod identity;
 mod library;
+mod members;
 mod server;
-mod source;
+pub(crate) mod source;
 mod targets;
 
 use std::os::unix::fs::DirBuilderExt as _;
@@ -34,6 +36,7 @@ use ddtrace_ci_visibility::selection::{Decision, Verdict};
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
+pub(crate) use coverage::Coverage;
 pub(crate) use library::{Library, Overlay};
 use server::converse;
 use targets::Targets;
@@ -70,6 +73,8 @@ pub(crate) struct Coordinator {
     words: Vec<std::ffi::OsString>,
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
+    /// What tests reach, if that is asked for.
+    pub(crate) coverage: Option<Coverage>,
     /// Gathered only if a file is wanted.
     junit: Option<Mutex<Report>>,
     open: AtomicUsize,
@@ -87,6 +92,7 @@ impl Coordinator {
         repository: PathBuf,
         words: Vec<std::ffi::OsString>,
         folder: Option<PathBuf>,
+        coverage: Option<Coverage>,
     ) -> Arc<Coordinator> {
         let junit = manner.junit.then(Mutex::default);
         Arc::new(Coordinator {
@@ -98,6 +104,7 @@ impl Coordinator {
             words,
             folder,
             counts: Mutex::default(),
+            coverage,
             junit,
             open: AtomicUsize::new(0),
             runners: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ddtrace_ci_visibility::model::{
@@ -16,9 +17,11 @@ use tokio::io::{
 use tokio::net::UnixStream;
 
 use super::Coordinator;
+use super::coverage::{Covered, Mapped};
 use super::identity::{DoctestName, Doctests, of_test};
 use super::source::{self, Tokens};
 use super::targets::Module;
+use crate::test::impact::{Impact, Unit};
 use crate::test::link::{Doctest, Hello, LONGEST, ToCoordinator, ToRunner, Welcome};
 use crate::test::runner::event::{Choice, Listed, Next, Outcome, Ran, Verdict};
 use crate::test::runner::harness::Harness;
@@ -33,6 +36,7 @@ pub(super) async fn converse(coordinator: &Coordinator, stream: UnixStream) {
         module: None,
         harness: Harness::Libtest,
         hello: None,
+        mapped: None,
         tests: HashMap::new(),
         doctests: Vec::new(),
     };
@@ -77,6 +81,8 @@ struct Conversation<'c> {
     module: Option<Module>,
     harness: Harness,
     hello: Option<Hello>,
+    /// What the binary's counters stand for.
+    mapped: Option<Arc<Mapped>>,
     tests: HashMap<String, Test>,
     /// Kept until all are known: they are numbered in the order of their lines.
     doctests: Vec<(DoctestName, Ran)>,
@@ -104,10 +110,18 @@ impl Conversation<'_> {
                     targets.module(&hello.binary, hello.package.as_deref())
                 };
                 let manner = &self.coordinator.manner;
+                let coverage = self.coordinator.coverage.as_ref();
+                let coverage = coverage.filter(|_| !hello.is_doctest);
+                if let Some(coverage) = coverage {
+                    let read = || coverage.of_binary(&hello.binary, &module, targets);
+                    self.mapped = tokio::task::block_in_place(read);
+                }
+                let profiles = coverage.filter(|_| self.mapped.is_some());
                 let welcome = Welcome {
                     declared: module.declared,
-                    isolate: manner.isolate,
+                    isolate: manner.isolate || profiles.is_some(),
                     timeout: manner.timeout,
+                    profiles: profiles.map(|coverage| coverage.profiles().to_owned()),
                 };
                 self.module = Some(module);
                 self.coordinator.runners().push(hello.pid);
@@ -147,7 +161,10 @@ impl Conversation<'_> {
                 candidate
             })
             .collect();
-        let decisions = self.coordinator.library.plan(&candidates).await;
+        let mut decisions = self.coordinator.library.plan(&candidates).await;
+        for (candidate, decision) in candidates.iter().zip(&mut decisions) {
+            self.leave_out_untouched(candidate, decision);
+        }
         let mut choices = Vec::with_capacity(tests.len());
         for ((listed, candidate), decision) in tests.into_iter().zip(candidates).zip(decisions) {
             let test = Test {
@@ -168,6 +185,37 @@ impl Conversation<'_> {
             self.tests.insert(listed.name, test);
         }
         Some(choices)
+    }
+
+    /// The unit of the binary and what is remembered of its tests.
+    fn impact(&self) -> Option<(&Impact, &Unit)> {
+        let impact = self.coordinator.coverage.as_ref()?.impact.as_ref()?;
+        Some((impact, self.mapped.as_ref()?.unit.as_ref()?))
+    }
+
+    fn leave_out_untouched(&self, candidate: &Candidate, decision: &mut Decision) {
+        let Some((impact, unit)) = self.impact() else {
+            return;
+        };
+        if decision.action != Action::Run
+            || decision.is_attempt_to_fix
+            || !impact.is_untouched(unit, &candidate.identity)
+        {
+            return;
+        }
+        if candidate.is_unskippable {
+            decision.is_forced_run = true;
+        } else {
+            decision.action = Action::Skip(SkipCause::Impact);
+        }
+    }
+
+    /// What a run left behind.
+    fn covered(&self, test: &Test, ran: &Ran) -> Option<Covered> {
+        let coverage = self.coordinator.coverage.as_ref()?;
+        let (mapped, profiles) = (self.mapped.as_ref()?, ran.profiles.as_ref()?);
+        let source = test.source.as_ref().map(|source| source.file.as_str());
+        coverage.of_run(mapped, profiles, source)
     }
 
     fn left_out(&self, test: &Test, cause: SkipCause) {
@@ -219,6 +267,7 @@ impl Conversation<'_> {
             return Next::Done(Verdict::plainly(ran.outcome));
         };
         let status = status(ran.outcome);
+        let covered = self.covered(&test, &ran);
         let mut attempt = self.attempt(&test, status, ran.started, ran.took);
         describe(&mut attempt, &ran);
         match test.next.take() {
@@ -253,6 +302,16 @@ impl Conversation<'_> {
                 test.is_done = true;
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
                 coordinator.report(&attempt, &test.decision, Some(&verdict), &ran.output);
+                if let Some((impact, unit)) = self.impact() {
+                    let passed = verdict.status == Status::Pass && !verdict.is_flaky;
+                    let reached = covered.as_ref().filter(|_| passed);
+                    let reached = reached.and_then(|covered| covered.reached.as_ref());
+                    impact.remember(unit, &test.identity, reached);
+                }
+                if let Some(covered) = covered {
+                    let library = &coordinator.library;
+                    library.report_coverage(&test.identity, attempt.number, covered.files);
+                }
                 Next::Done(Verdict {
                     outcome: match verdict.status {
                         Status::Pass => Outcome::Passed,

@@ -21,21 +21,32 @@ pub(crate) struct Targets {
 }
 
 #[derive(Debug)]
-struct Package {
-    name: String,
-    folder: PathBuf,
-    targets: Vec<Target>,
+pub(super) struct Package {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    pub(super) targets: Vec<Target>,
+    /// Folders of packages that it depends on by their paths.
+    pub(super) needs: Vec<Need>,
+    /// Its build script.
+    pub(super) script: Option<PathBuf>,
+}
+
+/// A dependency in a folder.
+#[derive(Debug)]
+pub(super) struct Need {
+    pub(super) folder: PathBuf,
+    pub(super) is_build: bool,
 }
 
 #[derive(Debug)]
-struct Target {
-    name: String,
-    kind: Kind,
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) kind: Kind,
     root: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Library,
     ProcMacro,
     Test,
@@ -89,6 +100,23 @@ impl Targets {
                             })
                         })
                         .collect(),
+                    needs: package["dependencies"]
+                        .as_array()
+                        .map_or(&[][..], Vec::as_slice)
+                        .iter()
+                        .filter_map(|need| {
+                            Some(Need {
+                                folder: PathBuf::from(need["path"].as_str()?),
+                                is_build: need["kind"] == "build",
+                            })
+                        })
+                        .collect(),
+                    script: package["targets"]
+                        .as_array()
+                        .map_or(&[][..], Vec::as_slice)
+                        .iter()
+                        .find(|target| target["kind"][0] == "custom-build")
+                        .map(|target| PathBuf::from(text(&target["src_path"]))),
                 })
                 .collect(),
             manifests: Mutex::default(),
@@ -98,6 +126,11 @@ impl Targets {
     /// The directory that the compiler ran in.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The packages of the workspace.
+    pub(super) fn packages(&self) -> &[Package] {
+        &self.packages
     }
 
     /// What a binary is, by its dep-info, or by its name where there is none.

@@ -13,6 +13,7 @@
 //! although no test can be blamed for it fails the run.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ pub(crate) struct Engine<'e> {
     pub(crate) isolate: bool,
     /// How long a test may take that runs alone.
     pub(crate) timeout: Option<Duration>,
+    /// Where processes of tests leave what they counted.
+    pub(crate) profiles: Option<&'e Path>,
     /// Whether standard output is a terminal.
     pub(crate) colour: bool,
 }
@@ -310,13 +313,16 @@ impl Engine<'_> {
                             }
                         };
                         let test = &self.tests[job.test];
-                        let mut ran = isolated::run(
-                            self.binary,
-                            self.arguments,
+                        let profiles = self.profiles.map(isolated::profiles);
+                        let alone = isolated::Alone {
+                            binary: self.binary,
+                            arguments: self.arguments,
                             test,
-                            self.timeout,
-                            &mut uncaptured,
-                        );
+                            timeout: self.timeout,
+                            profiles: profiles.as_deref(),
+                        };
+                        let mut ran = alone.run(&mut uncaptured);
+                        ran.profiles = profiles;
                         ran.attempt = job.attempt;
                         let _ = sender.send(Alone::Ran(job, Box::new(ran)));
                     });
@@ -379,6 +385,10 @@ impl Engine<'_> {
             let started = std::time::SystemTime::now();
             let begun = Instant::now();
             let mut command = self.binary.command();
+            let profiles = self.profiles.map(isolated::profiles);
+            if let Some(profiles) = &profiles {
+                command.env(isolated::PROFILE, isolated::pattern(profiles));
+            }
             let mut child = command.args(&self.arguments.original).spawn()?;
             let registered = super::process::Registered::new(child.id(), false);
             let status = child.wait()?;
@@ -394,6 +404,7 @@ impl Engine<'_> {
             let mut ran = Ran::new(&self.tests[0].name, outcome, started, begun.elapsed());
             ran.attempt = attempt;
             ran.isolated = true;
+            ran.profiles = profiles;
             ran.signal = signal_of(status).map(os::signal_name);
             if outcome == Outcome::Failed {
                 ran.cause = Some(Cause {

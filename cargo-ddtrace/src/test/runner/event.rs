@@ -72,6 +72,9 @@ pub struct Ran {
     pub leaked: bool,
     /// The reason of `#[ignore]`.
     pub ignore_message: String,
+    /// The folder in which its process, and those that it started, left what they counted.
+    #[serde(default)]
+    pub profiles: Option<std::path::PathBuf>,
     /// What it wrote, cut in the middle if it was much.
     #[serde(with = "lossy")]
     pub output: Vec<u8>,
@@ -92,6 +95,7 @@ impl Ran {
             signal: None,
             leaked: false,
             ignore_message: String::new(),
+            profiles: None,
             output: Vec::new(),
         }
     }

@@ -5,7 +5,9 @@
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,30 +28,52 @@ enum Message {
     Exit(std::io::Result<ExitStatus>),
 }
 
-/// Runs a test alone; `uncaptured` gets what it writes at once.
-pub(crate) fn run(
-    binary: &Binary,
-    arguments: &Arguments,
-    test: &Listed,
-    timeout: Option<Duration>,
-    uncaptured: &mut dyn FnMut(&[u8]),
-) -> Ran {
-    let started = SystemTime::now();
-    let begun = Instant::now();
-    let mut ran = Ran::new(&test.name, Outcome::Failed, started, Duration::ZERO);
-    ran.isolated = true;
-    match try_run(binary, arguments, test, timeout, uncaptured) {
-        Ok(ended) => ended.describe(&mut ran, test),
-        Err(error) => {
-            ran.took = begun.elapsed();
-            ran.cause = Some(Cause {
-                kind: "failure".to_owned(),
-                message: format!("the test's process could not be run: {error}"),
-                stack: String::new(),
-            });
+/// The variable that names the file for what an instrumented process counted.
+pub(crate) const PROFILE: &str = "LLVM_PROFILE_FILE";
+
+/// A folder for one run of a test, which nobody else has.
+pub(crate) fn profiles(folder: &Path) -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("{}-{number}", std::process::id()))
+}
+
+/// Files for every process of the run, and every binary that it has.
+pub(crate) fn pattern(folder: &Path) -> PathBuf {
+    folder.join("%p-%m.profraw")
+}
+
+/// A test that is about to have a process of its own.
+#[derive(Debug)]
+pub(crate) struct Alone<'a> {
+    pub(crate) binary: &'a Binary,
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) test: &'a Listed,
+    pub(crate) timeout: Option<Duration>,
+    /// Where its processes leave what they counted.
+    pub(crate) profiles: Option<&'a Path>,
+}
+
+impl Alone<'_> {
+    /// Runs it; `uncaptured` gets what it writes at once.
+    pub(crate) fn run(&self, uncaptured: &mut dyn FnMut(&[u8])) -> Ran {
+        let started = SystemTime::now();
+        let begun = Instant::now();
+        let mut ran = Ran::new(&self.test.name, Outcome::Failed, started, Duration::ZERO);
+        ran.isolated = true;
+        match try_run(self, uncaptured) {
+            Ok(ended) => ended.describe(&mut ran, self.test),
+            Err(error) => {
+                ran.took = begun.elapsed();
+                ran.cause = Some(Cause {
+                    kind: "failure".to_owned(),
+                    message: format!("the test's process could not be run: {error}"),
+                    stack: String::new(),
+                });
+            }
         }
+        ran
     }
-    ran
 }
 
 struct Ended {
@@ -60,15 +84,19 @@ struct Ended {
     timed_out: Option<Duration>,
 }
 
-fn try_run(
-    binary: &Binary,
-    arguments: &Arguments,
-    test: &Listed,
-    timeout: Option<Duration>,
-    uncaptured: &mut dyn FnMut(&[u8]),
-) -> std::io::Result<Ended> {
+fn try_run(alone: &Alone<'_>, uncaptured: &mut dyn FnMut(&[u8])) -> std::io::Result<Ended> {
+    let Alone {
+        binary,
+        arguments,
+        test,
+        timeout,
+        profiles,
+    } = *alone;
     let (mut reader, writer) = std::io::pipe()?;
     let mut command = binary.command();
+    if let Some(profiles) = profiles {
+        command.env(PROFILE, pattern(profiles));
+    }
     command
         .args(arguments.alone(&test.name, arguments.runs_ignored()))
         .stdin(Stdio::null())

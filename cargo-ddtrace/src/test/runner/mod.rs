@@ -35,6 +35,7 @@ use arguments::{Arguments, Colour, Wish};
 use engine::Engine;
 use event::{Listed, Plainly, Policy};
 use harness::Harness;
+pub(crate) use isolated::PROFILE;
 use process::Binary;
 use terminal::Terminal;
 
@@ -136,6 +137,7 @@ fn run(
         tests: &tests,
         isolate: welcome.isolate,
         timeout: welcome.timeout,
+        profiles: welcome.profiles.as_deref(),
         colour: is_terminal,
     };
     let colour = match arguments.colour {

@@ -49,10 +49,14 @@ struct Program {
 impl Program {
     /// Compiles the program with coverage; `None` where there is no compiler.
     fn compile() -> Option<Program> {
+        Program::compile_as(MAIN, &[])
+    }
+
+    fn compile_as(main: &str, options: &[&str]) -> Option<Program> {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("src")).expect("created");
-        std::fs::write(at("src/main.rs"), MAIN).expect("written");
+        std::fs::write(at("src/main.rs"), main).expect("written");
         std::fs::write(at("src/inner.rs"), INNER).expect("written");
         let rustc = option_env!("RUSTC").unwrap_or("rustc");
         let compiled = Command::new(rustc)
@@ -63,6 +67,7 @@ impl Program {
                 "-o",
                 "program",
             ])
+            .args(options)
             .arg("src/main.rs")
             .current_dir(folder.path())
             .env_remove("RUSTFLAGS")
@@ -85,9 +90,14 @@ impl Program {
     }
 
     fn run(&self, argument: &str) -> Vec<u8> {
-        let profile = self.folder.path().join(format!("{argument}.profraw"));
+        self.run_with(&[argument])
+    }
+
+    fn run_with(&self, arguments: &[&str]) -> Vec<u8> {
+        let name = format!("{}.profraw", arguments.join("-"));
+        let profile = self.folder.path().join(name);
         let status = Command::new(self.binary())
-            .arg(argument)
+            .args(arguments)
             .env("LLVM_PROFILE_FILE", &profile)
             .output()
             .expect("it runs")
@@ -150,6 +160,71 @@ fn the_lines_that_a_process_ran_are_found() {
             found.keys().all(|file| file.starts_with("src/")),
             "{found:?}"
         );
+    }
+}
+
+/// Functions that are left by a panic or by the end of the process, before and behind branches and loops.
+const LEFT: &str = "fn leaves() {
+    if std::env::args().nth(1).as_deref() == Some(\"exit\") { std::process::exit(0) }
+    panic!(\"left\")
+}
+fn nothing(n: u32) -> u32 { n }
+fn branch(n: u32) -> u32 { leaves(); if n > 1 { 1 } else { 2 } }
+fn many(n: u32) -> u32 { leaves(); match n { 0 => 1, 1 => 2, 2 => 3, _ => 4 } }
+fn counted(n: u32) -> u32 { let mut s = 0; for i in 0..n { leaves(); s += i; } s }
+fn forever(n: u32) -> u32 { loop { leaves(); if n == 9 { return 1 } } }
+fn early(n: u32) -> Option<u32> { leaves(); let m = Some(n)?; if m == 7 { return None } Some(m) }
+fn lazily(n: u32) -> bool { ({ leaves(); n > 1 }) && ({ leaves(); n > 2 }) || n == 5 }
+fn asked(n: u32) -> u32 { if ({ leaves(); n > 1 }) { leaves(); 1 } else { 2 } }
+fn while_true(n: u32) -> u32 { while ({ leaves(); n != 3 }) { if n == 1 { continue } if n == 2 { break } } 5 }
+fn main() {
+    let which = std::env::args().nth(2).unwrap();
+    std::panic::set_hook(Box::new(|_| {}));
+    let _ = std::panic::catch_unwind(|| match which.as_str() {
+        \"branch\" => { branch(4); }
+        \"many\" => { many(4); }
+        \"counted\" => { counted(4); }
+        \"forever\" => { forever(4); }
+        \"early\" => { early(4); }
+        \"lazily\" => { lazily(4); }
+        \"asked\" => { asked(4); }
+        _ => { while_true(4); }
+    });
+    nothing(1);
+}
+";
+
+#[test]
+fn a_function_that_is_left_by_a_panic_or_an_exit_was_entered() {
+    for level in ["0", "3"] {
+        let Some(program) = Program::compile_as(LEFT, &["-C", &format!("opt-level={level}")])
+        else {
+            return;
+        };
+        let map = program.map();
+        for how in ["panic", "exit"] {
+            for name in [
+                "branch",
+                "many",
+                "counted",
+                "forever",
+                "early",
+                "lazily",
+                "asked",
+                "while_true",
+            ] {
+                let profile = program.run_with(&[how, name]);
+                let profile = Profile::parse(&profile).expect("a profile");
+                let entered = map.functions_of(&profile);
+                let is_entered = |name: &str| {
+                    let line = on(LEFT, &[&format!("fn {name}(")])[0];
+                    entered.iter().any(|one| one.first == line)
+                };
+                assert!(is_entered(name), "{level} {how} {name}: {entered:?}");
+                assert!(is_entered("main") && is_entered("leaves"));
+                assert_eq!(is_entered("nothing"), how == "panic", "{level} {name}");
+            }
+        }
     }
 }
 

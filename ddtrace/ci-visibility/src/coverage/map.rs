@@ -4,7 +4,7 @@
 //! hashes, which table, and the regions. A region's count is a counter, or a sum or difference of
 //! some. Source: LLVM, `llvm/docs/CoverageMappingFormat.rst`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
@@ -55,6 +55,17 @@ struct Function {
     regions: Vec<Region>,
 }
 
+/// The lines of a function in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent<'m> {
+    /// The file, relative to the root.
+    pub file: &'m str,
+    /// The first line.
+    pub first: u32,
+    /// The last line.
+    pub last: u32,
+}
+
 /// The functions of all binaries that were read, as far as they stand in files below one folder.
 #[derive(Clone, Debug, Default)]
 pub struct CoverageMap {
@@ -63,6 +74,8 @@ pub struct CoverageMap {
     files: Vec<String>,
     file_numbers: HashMap<String, usize>,
     functions: HashMap<(u64, u64), Function>,
+    /// Functions that stand in other files.
+    elsewhere: HashSet<(u64, u64)>,
 }
 
 impl CoverageMap {
@@ -122,6 +135,48 @@ impl CoverageMap {
             .collect()
     }
 
+    /// Where all functions stand.
+    pub fn functions(&self) -> Vec<Extent<'_>> {
+        let functions = self.functions.values();
+        functions
+            .flat_map(|function| self.extents(function))
+            .collect()
+    }
+
+    /// Where the functions stand that a process entered, however it left them.
+    ///
+    /// Lines are computed from counters, some of which are sums and differences of others: a thread that is faster than another makes
+    /// a difference wrong. Whether a function was entered at all is told by any counter of it that is not zero.
+    pub fn functions_of(&self, profile: &Profile) -> Vec<Extent<'_>> {
+        let functions = profile.functions.keys();
+        let functions = functions.filter_map(|key| self.functions.get(key));
+        functions
+            .flat_map(|function| self.extents(function))
+            .collect()
+    }
+
+    /// Whether every function that a process entered is one of the binaries that were read. If not, it ran another program.
+    pub fn knows(&self, profile: &Profile) -> bool {
+        let is_known = |key| self.functions.contains_key(key) || self.elsewhere.contains(key);
+        profile.functions.keys().all(is_known)
+    }
+
+    /// One for each file that the function has regions in: macros may come from others.
+    fn extents<'m>(&'m self, function: &Function) -> impl Iterator<Item = Extent<'m>> + use<'m> {
+        let mut files: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+        for region in &function.regions {
+            let lines = files
+                .entry(region.file)
+                .or_insert((region.first, region.last));
+            *lines = (lines.0.min(region.first), lines.1.max(region.last));
+        }
+        files.into_iter().map(|(file, (first, last))| Extent {
+            file: &self.files[file],
+            first,
+            last,
+        })
+    }
+
     /// How many functions it has.
     pub fn len(&self) -> usize {
         self.functions.len()
@@ -150,7 +205,9 @@ impl CoverageMap {
                 names.iter().map(number).collect()
             });
             let function = parse_function(data, numbers)?;
-            if !function.regions.is_empty() {
+            if function.regions.is_empty() {
+                self.elsewhere.insert((name, hash));
+            } else {
                 self.functions.entry((name, hash)).or_insert(function);
             }
         }

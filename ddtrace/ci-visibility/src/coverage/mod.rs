@@ -22,7 +22,7 @@ mod report;
 pub mod safety;
 
 pub use bitmap::Bitmap;
-pub use map::CoverageMap;
+pub use map::{CoverageMap, Extent};
 pub use profraw::{Counts, Profile};
 pub use report::Report;
 

@@ -23,6 +23,14 @@ impl Report {
         }
     }
 
+    /// Adds the lines of another binary.
+    pub fn add_map(&mut self, map: &CoverageMap) {
+        for (file, lines) in map.executable_lines() {
+            let (all, _) = self.files.entry(file.to_owned()).or_default();
+            all.merge(&lines);
+        }
+    }
+
     /// Adds lines that were run: by a test, or, as the backend says, by tests that were skipped.
     pub fn add(&mut self, file: &str, lines: &Bitmap) {
         // A file that cannot be run has no lines that were.

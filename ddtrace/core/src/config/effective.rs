@@ -227,6 +227,9 @@ pub struct Config {
     pub peer_service_mapping: BTreeMap<String, String>,
     pub dbm_propagation_mode: DbmMode,
     pub dbm_inject_base_hash: bool,
+    pub pool_acquire_spans: bool,
+    pub redis_command_length: usize,
+    pub redis_resource_only_command: bool,
 
     pub stats_computation: bool,
     pub stats_additional_tags: Vec<String>,
@@ -278,6 +281,10 @@ pub struct Config {
     pub profiling_enabled: bool,
     pub data_streams_enabled: bool,
     pub data_streams_interval: Duration,
+    /// A JSON array, not looked into.
+    pub data_streams_transaction_extractors: Option<String>,
+    pub kafka_propagation: bool,
+    pub kafka_empty_poll: bool,
     pub dynamic_instrumentation_enabled: bool,
     pub otel_enabled: bool,
     pub otlp_headers: Option<Secret>,

@@ -229,6 +229,9 @@ impl Config {
                 _ => DbmMode::Disabled,
             },
             dbm_inject_base_hash: values.flag(DD_DBM_INJECT_SQL_BASEHASH),
+            pool_acquire_spans: values.flag(DD_SQLX_TRACE_POOL_ACQUIRE),
+            redis_command_length: values.size(DD_REDIS_CMD_MAX_LENGTH),
+            redis_resource_only_command: values.flag(DD_REDIS_RESOURCE_ONLY_COMMAND),
 
             stats_computation: values.flag(DD_TRACE_STATS_COMPUTATION_ENABLED),
             stats_additional_tags: values.list(DD_TRACE_STATS_ADDITIONAL_TAGS),
@@ -285,6 +288,10 @@ impl Config {
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
             data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
             data_streams_interval: values.seconds(_DD_TRACE_STATS_WRITER_INTERVAL),
+            data_streams_transaction_extractors: values
+                .text(DD_DATA_STREAMS_TRANSACTION_EXTRACTORS),
+            kafka_propagation: values.flag(DD_KAFKA_PROPAGATION_ENABLED),
+            kafka_empty_poll: values.flag(DD_KAFKA_EMPTY_POLL_ENABLED),
             dynamic_instrumentation_enabled: values.flag(DD_DYNAMIC_INSTRUMENTATION_ENABLED),
             otel_enabled: values.flag(DD_TRACE_OTEL_ENABLED),
             otlp_headers: values.secret(OTEL_EXPORTER_OTLP_TRACES_HEADERS),

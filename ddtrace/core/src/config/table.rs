@@ -170,10 +170,20 @@ settings! {
     DD_TRACE_PEER_SERVICE_DEFAULTS_ENABLED => flag(false),
     /// Renames peer services.
     DD_TRACE_PEER_SERVICE_MAPPING => optional(Kind::Mapping),
+    /// Whether headers of trace context and of data streams are written into Kafka's messages. Brokers before 0.11 refuse messages with headers.
+    DD_KAFKA_PROPAGATION_ENABLED => flag(true),
+    /// Whether a Kafka consumer that finds no message makes a span all the same.
+    DD_KAFKA_EMPTY_POLL_ENABLED => flag(true),
     /// What SQL comments tell the database: nothing, the service, or the trace as well.
     DD_DBM_PROPAGATION_MODE => of(Kind::Choice(&["disabled", "service", "full", "dynamic_service"]), "disabled"),
     /// Whether SQL comments carry the base hash.
     DD_DBM_INJECT_SQL_BASEHASH => flag(false),
+    /// Whether waiting for a connection of a pool has a span of its own.
+    DD_SQLX_TRACE_POOL_ACQUIRE => flag(false),
+    /// Characters kept of a Redis command in its tag.
+    DD_REDIS_CMD_MAX_LENGTH => integer(0, Beyond::Default, "1000"),
+    /// Whether the resource of a Redis command is its name alone, without arguments.
+    DD_REDIS_RESOURCE_ONLY_COMMAND => flag(true),
 
     /// Whether hits, errors and durations are counted here, before sampling, if the agent agrees.
     DD_TRACE_STATS_COMPUTATION_ENABLED => flag(true).aliases(&["DD_TRACE_COMPUTE_STATS"]).products(&["stats"]),
@@ -291,6 +301,8 @@ settings! {
     DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
     /// Whether the paths of messages through queues are measured.
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// Headers whose values are ids of transactions: a JSON array of objects with `name` (the checkpoint), `type` (`HTTP_IN_HEADERS`, `HTTP_OUT_HEADERS`, `KAFKA_CONSUME_HEADERS`, `KAFKA_PRODUCE_HEADERS`) and `value` (the header).
+    DD_DATA_STREAMS_TRANSACTION_EXTRACTORS => optional(Kind::JsonArray).products(&["data streams"]),
     /// For tests: seconds that data streams are added up before they are sent.
     _DD_TRACE_STATS_WRITER_INTERVAL => seconds("10.0").products(&["data streams", "tests"]),
     /// Whether calls of language models, tools and agents are reported. False also refuses that in code.

@@ -95,6 +95,15 @@ impl<E: Event> Listeners<E> {
     }
 }
 
+/// Counts the panic of what follows an exchange of a request and its response.
+#[cold]
+pub(super) fn tap_panicked() {
+    PANICS.fetch_add(1, Ordering::Relaxed);
+    diagnostics::error(format_args!(
+        "a product panicked while it followed a request; it follows that request no further"
+    ));
+}
+
 impl<E: Event> Listener<E> {
     #[cold]
     fn panicked(&self) {

@@ -64,15 +64,24 @@
 
 mod answer;
 mod error;
+mod exchange;
 mod http;
 mod listeners;
+mod messaging;
 mod sql;
+mod tapped;
 
 pub use answer::{Block, Verdict};
 pub use error::HandledError;
+pub use exchange::{End, HttpClientExchange, TAPS, Tap, Taps};
 pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};
 pub use listeners::{Listeners, Phase, panics};
+pub use messaging::{
+    MessageCommit, MessageConsume, MessageDelivered, MessageHeaders, MessageProcess,
+    MessageProduce, MessageWatermark,
+};
 pub use sql::{SqlQueryFinished, SqlQueryStarted};
+pub use tapped::{Describe, Tapped};
 
 /// A kind of fact that integrations dispatch and products listen to.
 ///

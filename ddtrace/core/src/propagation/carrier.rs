@@ -47,6 +47,39 @@ pub trait CarrierMut {
     fn set(&mut self, name: &str, value: &[u8]);
 }
 
+impl<C: Carrier + ?Sized> Carrier for &C {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        (**self).get(name)
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        (**self).get_all(name, visit);
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        (**self).keys(visit);
+    }
+}
+
+/// Headers that a message may have or not: none are like an empty map.
+impl<C: Carrier> Carrier for Option<C> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        self.as_ref()?.get(name)
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        if let Some(carrier) = self {
+            carrier.get_all(name, visit);
+        }
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        if let Some(carrier) = self {
+            carrier.keys(visit);
+        }
+    }
+}
+
 /// All values of a name as one, joined by commas (RFC 9110 §5.3); borrowed if there is only one.
 ///
 /// Joining stops before the result would exceed `limit` bytes, so that a sender cannot make us copy more.

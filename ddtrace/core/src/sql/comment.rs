@@ -22,6 +22,8 @@ pub struct Comment<'a> {
     pub service: &'a str,
     /// `ddpv`: version of the program.
     pub version: &'a str,
+    /// `ddsh`: the base hash, in decimal.
+    pub base_hash: &'a str,
     /// `traceparent`: the query's span in the W3C format, in full mode only.
     pub traceparent: &'a str,
 }
@@ -36,7 +38,7 @@ impl Comment<'_> {
         text
     }
 
-    fn entries(&self) -> [(&'static str, &str); 8] {
+    fn entries(&self) -> [(&'static str, &str); 9] {
         [
             ("dddb", self.database),
             ("dddbs", self.database_service),
@@ -45,6 +47,7 @@ impl Comment<'_> {
             ("ddprs", self.peer_service),
             ("ddps", self.service),
             ("ddpv", self.version),
+            ("ddsh", self.base_hash),
             ("traceparent", self.traceparent),
         ]
     }
@@ -111,10 +114,11 @@ mod tests {
                     database: "orders",
                     host: "db 1",
                     peer_service: "it's",
+                    base_hash: "13726736425436231466",
                     traceparent: "00-0000000000000000000000000000000a-000000000000000b-01",
                     ..Comment::default()
                 },
-                "/*dddb='orders',ddh='db%201',ddprs='it%27s',traceparent='00-0000000000000000000000000000000a-000000000000000b-01'*/ ",
+                "/*dddb='orders',ddh='db%201',ddprs='it%27s',ddsh='13726736425436231466',traceparent='00-0000000000000000000000000000000a-000000000000000b-01'*/ ",
             ),
         ];
         for (comment, expected) in cases {

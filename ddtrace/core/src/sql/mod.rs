@@ -6,8 +6,8 @@
 //! * [`System`] is a kind of database, [`Target`] a particular one; an integration has a static of the first per kind
 //!   and makes one of the second per pool.
 //! * [`Query`] is a statement that runs: [`start`](Query::start) it, [`enter`](Query::enter) it around each step of the
-//!   library's, count what comes back, drop it. [`Query::run`] does that for a single future. [`TransactionEnd`] is the same for
-//!   commits and rollbacks.
+//!   library's, count what comes back, drop it. [`Query::run`] does that for a single future, [`Rows`] for a stream.
+//!   [`TransactionEnd`] is the same for commits and rollbacks, [`run_acquire`] for waiting for a connection.
 //! * [`Query::comment`] makes the text that Database Monitoring wants in front of a statement.
 //!
 //! Values bound to a statement are never looked at. The text of the statement becomes the resource as it is; the agent
@@ -15,9 +15,11 @@
 
 mod comment;
 mod query;
+mod rows;
 mod statement;
 mod system;
 
 pub use comment::Comment;
-pub use query::{Commented, Failure, Query, TransactionEnd};
+pub use query::{Commented, Failure, Query, TransactionEnd, run_acquire};
+pub use rows::Rows;
 pub use system::{Sites, System, Target};

@@ -9,6 +9,7 @@ use super::system::{System, Target};
 use crate::config::DbmMode;
 use crate::events::{self, SqlQueryFinished, SqlQueryStarted};
 use crate::instrument::Enabled;
+use crate::process_tags;
 use crate::trace::{Entered, Site, Span, Tag, Value, instrument_with, traceparent};
 
 /// A statement that is being run: its span, and what is counted meanwhile. The span ends when this is dropped.
@@ -62,19 +63,25 @@ impl Failure {
 
 /// Opens a span of this system, with everything that is the same for all of them.
 fn open(settings: &Enabled, system: &System, site: &'static Site, target: &Target) -> Span {
+    let mut span = open_unmeasured(settings, system, site, target);
+    span.set_tag("_dd.measured", 1.0);
+    span
+}
+
+/// The same for what is not worth statistics of its own.
+fn open_unmeasured(
+    settings: &Enabled,
+    system: &System,
+    site: &'static Site,
+    target: &Target,
+) -> Span {
     let mut span = Span::start(site);
     if span.is_recording() {
         settings.set_service(&mut span, Some(system.service));
-        span.set_tags(&[
-            Tag {
-                key: "db.system",
-                value: Value::Static(system.name),
-            },
-            Tag {
-                key: "_dd.measured",
-                value: Value::Number(1.0),
-            },
-        ]);
+        span.set_tags(&[Tag {
+            key: "db.system",
+            value: Value::Static(system.name),
+        }]);
         target.tag(&mut span);
     }
     span
@@ -133,35 +140,49 @@ impl Query {
         })
     }
 
-    /// The same without the trace in it, for libraries that cannot send a text of its own with every call.
-    pub fn service_comment(&self, target: &Target, statement: &str) -> Option<String> {
-        self.commented(target, statement, None)
-    }
-
     fn commented(
-        &self,
+        &mut self,
         target: &Target,
         statement: &str,
         traceparent: Option<&str>,
     ) -> Option<String> {
         let settings = self.settings.as_deref()?;
         let Enabled { config, .. } = settings;
-        if config.dbm_propagation_mode == DbmMode::Disabled || !self.span.is_recording() {
+        let mode = config.dbm_propagation_mode;
+        if mode == DbmMode::Disabled || !self.span.is_recording() {
             return None;
         }
+        let database = target.database.as_deref().unwrap_or_default();
+        // Where peers are named after databases, Database Monitoring is to find them under the same name.
+        let is_named_by_database = config.peer_service_defaults && !database.is_empty();
+        let has_base_hash = mode == DbmMode::DynamicService
+            || (mode == DbmMode::Service && config.dbm_inject_base_hash);
+        let base_hash = has_base_hash
+            .then(|| process_tags::current_base_hash(config))
+            .flatten();
+        let base_hash = base_hash.map(|hash| hash.to_string()).unwrap_or_default();
         let comment = Comment {
-            database: target.database.as_deref().unwrap_or_default(),
-            database_service: settings
-                .service_of(Some(self.system.service))
-                .unwrap_or(&config.service),
+            database,
+            database_service: if is_named_by_database {
+                database
+            } else {
+                settings
+                    .service_of(Some(self.system.service))
+                    .unwrap_or(&config.service)
+            },
             env: config.env.as_deref().unwrap_or_default(),
             host: target.host.as_deref().unwrap_or_default(),
-            peer_service: "",
+            peer_service: tag(&config.tags, "peer.service"),
             service: &config.service,
             version: config.version.as_deref().unwrap_or_default(),
+            base_hash: &base_hash,
             traceparent: traceparent.unwrap_or_default(),
         };
-        Some(comment.prepend_to(statement))
+        let text = comment.prepend_to(statement);
+        if !base_hash.is_empty() {
+            self.span.set_tag("_dd.propagated_hash", &*base_hash);
+        }
+        Some(text)
     }
 
     fn traceparent(&mut self) -> Option<String> {
@@ -219,6 +240,12 @@ impl Query {
     }
 }
 
+/// The value of a tag that the user gave to all spans.
+fn tag<'a>(tags: &'a [(String, String)], wanted: &str) -> &'a str {
+    let found = tags.iter().rev().find(|(key, _)| key == wanted);
+    found.map_or("", |(_, value)| value)
+}
+
 impl Drop for Query {
     fn drop(&mut self) {
         // Some statements return what they changed; then both counts say the same.
@@ -267,11 +294,38 @@ impl TransactionEnd {
         let span = settings.map_or(Span::off(), |settings| {
             open(&settings, system, site, target)
         });
-        let observe = move |result: &Result<T, E>, span: &mut Span| {
-            if let Err(error) = result {
-                failure(error).mark(span);
-            }
-        };
-        instrument_with(span, future, observe).await
+        run_in(span, future, failure).await
     }
 }
+
+/// Runs the future that waits for a connection of a pool in a span of its own, whose site is the pool's.
+pub async fn run_acquire<T, E, F>(
+    settings: &Enabled,
+    site: &'static Site,
+    system: &'static System,
+    target: &Target,
+    future: F,
+    failure: fn(&E) -> Failure,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let span = open_unmeasured(settings, system, site, target);
+    run_in(span, future, failure).await
+}
+
+async fn run_in<T, E, F>(span: Span, future: F, failure: fn(&E) -> Failure) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let observe = move |result: &Result<T, E>, span: &mut Span| {
+        if let Err(error) = result {
+            failure(error).mark(span);
+        }
+    };
+    instrument_with(span, future, observe).await
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;

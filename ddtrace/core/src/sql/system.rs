@@ -43,6 +43,17 @@ impl System {
         }
     }
 
+    /// MySQL, and MariaDB, which the libraries cannot tell from it.
+    pub const fn mysql(sites: Sites) -> Self {
+        Self {
+            name: "mysql",
+            service: "mysql",
+            v1_query: "mysql.query",
+            reports_stale_changes: false,
+            sites,
+        }
+    }
+
     /// SQLite.
     pub const fn sqlite(sites: Sites) -> Self {
         Self {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::Config;
 use crate::diagnostics;
 use crate::export::agent::{AgentClient, AgentInfo, REFRESH_INTERVAL, meta_headers};
+use crate::process_tags;
 
 /// One per worker.
 pub(crate) struct Agent {
@@ -72,6 +73,7 @@ impl Agent {
             self.is_asking.store(true, Ordering::Relaxed);
             match AgentInfo::fetch(&self.client).await {
                 Ok(Some(info)) => {
+                    process_tags::learn_container_tags_hash(info.container_tags_hash.as_deref());
                     self.info.send_replace(Some(Arc::new(info)));
                 }
                 Ok(None) => {}

@@ -65,6 +65,16 @@ struct InSpan {
     late: Option<Arc<OnceLock<Box<str>>>>,
 }
 
+/// Marks a request whose span is made elsewhere.
+pub fn mark(extensions: &mut Extensions) {
+    extensions.insert(InSpan { late: None });
+}
+
+/// Whether a request has a span already: then nobody else has to make one.
+pub fn is_marked(extensions: &Extensions) -> bool {
+    extensions.get::<InSpan>().is_some()
+}
+
 /// Tells the span of a request which route the request matched, where a router of one's own finds that out.
 ///
 /// ```
@@ -117,7 +127,7 @@ pub(super) enum Started<S: Server> {
 
 impl<S: Server> RequestSpan<S> {
     pub(super) fn start<B>(request: &mut Request<B>) -> Started<S> {
-        if request.extensions().get::<InSpan>().is_some() {
+        if is_marked(request.extensions()) {
             if let Some(route) = S::route(request.extensions()) {
                 note_route(request.extensions(), route.as_ref());
             }

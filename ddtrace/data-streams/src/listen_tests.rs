@@ -1,0 +1,314 @@
+//! What listeners make of events, held against the vectors of the reference.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ddtrace_core::test_support::Recorder;
+use ddtrace_core::trace::{Site, enter};
+
+use super::*;
+use crate::hash::Node;
+use crate::switch::Waiting;
+
+#[allow(unsafe_code, reason = "a site names its link section")]
+mod sites {
+    use super::Site;
+
+    ddtrace_core::site! { pub(super) static WORK: Site = Site::new("work", "work", module_path!(), file!(), line!()); }
+    ddtrace_core::site! { pub(super) static SEND: Site = Site::new("send", "send", module_path!(), file!(), line!()); }
+}
+use sites::{SEND, WORK};
+
+/// The switch and the extractors belong to the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The product switched on, with the queue in the test's hands.
+struct On {
+    recorder: Recorder,
+    waiting: Waiting,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl On {
+    fn new(service: &str, env: Option<&str>) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribe();
+        current::clear();
+        let waiting = switch::make_ready(Node::new(service, env, None, ""));
+        switch::set_on(true);
+        Self {
+            recorder: Recorder::new(),
+            waiting,
+            _alone: alone,
+        }
+    }
+
+    fn points(&mut self) -> Vec<Point> {
+        std::iter::from_fn(|| self.waiting.queue.try_recv().ok())
+            .filter_map(|observation| match observation {
+                Observation::Point(point) => Some(point),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn others(&mut self) -> Vec<Observation> {
+        std::iter::from_fn(|| self.waiting.queue.try_recv().ok())
+            .filter(|observation| !matches!(observation, Observation::Point(_)))
+            .collect()
+    }
+}
+
+impl Drop for On {
+    fn drop(&mut self) {
+        switch::set_on(false);
+        extractors::set(None);
+        current::clear();
+    }
+}
+
+type Headers = HashMap<String, String>;
+
+fn produce(topic: &str, details: &[(&str, &str)], headers: &mut Headers) {
+    let mut span = Span::start(&SEND);
+    events::dispatch::<MessageProduce<'_>>(|| {
+        let mut event = MessageProduce::new(&mut span, "kafka", Some(topic));
+        event.details = details;
+        event.size = 100;
+        event.headers = Some(headers);
+        event
+    });
+}
+
+fn consume(topic: &str, group: &str, details: &[(&str, &str)], headers: &Headers) {
+    let mut span = Span::start(&SEND);
+    events::dispatch::<MessageConsume<'_>>(|| {
+        let mut event = MessageConsume::new(&mut span, "kafka", topic, headers);
+        event.group = Some(group);
+        event.details = details;
+        event.size = 100;
+        event
+    });
+}
+
+const TOPIC: &str = "dsm-system-tests-queue";
+
+/// Vectors V1 and V2 of §15.3.
+#[test]
+fn what_integrations_dispatch_has_the_hashes_of_the_reference() {
+    let cluster: &[(&str, &str)] = &[("kafka_cluster_id", "5L6g3nShT-eMCtK--X86sw")];
+    for (details, sent, received) in [
+        (
+            &[][..],
+            4_463_699_290_244_539_355_u64,
+            3_735_318_893_869_752_335_u64,
+        ),
+        (
+            cluster,
+            14_216_899_112_169_674_443,
+            4_247_242_616_665_718_048,
+        ),
+    ] {
+        let mut on = On::new("weblog", Some("system-tests"));
+        let mut headers = Headers::new();
+        produce(TOPIC, details, &mut headers);
+        assert!(headers.contains_key("dd-pathway-ctx-base64"));
+        consume(TOPIC, "testgroup1", details, &headers);
+        let points = on.points();
+        let shown: Vec<_> = points
+            .iter()
+            .map(|point| (point.hash, point.parent, point.payload_size))
+            .collect();
+        assert_eq!(shown, [(sent, 0, 149), (received, sent, 100)]);
+        let tagged: Vec<_> = on
+            .recorder
+            .take()
+            .into_iter()
+            .map(|span| span.meta("pathway.hash").map(str::to_owned))
+            .collect();
+        assert_eq!(tagged, [Some(sent.to_string()), Some(received.to_string())]);
+    }
+}
+
+#[test]
+fn work_that_was_handed_on_goes_on_from_its_own_message() {
+    let mut on = On::new("s", None);
+    let messages = ["a", "b"].map(|topic| {
+        let mut headers = Headers::new();
+        produce(topic, &[], &mut headers);
+        // A producer elsewhere: nothing of it is in force here.
+        current::clear();
+        headers
+    });
+    for (topic, headers) in ["a", "b"].iter().zip(&messages) {
+        consume(topic, "g", &[], headers);
+    }
+    let consumed: Vec<_> = on.points()[2..].iter().map(|point| point.hash).collect();
+    // Both are worked on after both have arrived, the first one first.
+    for (topic, headers) in ["a", "b"].iter().zip(&messages) {
+        let mut span = Span::start(&WORK);
+        events::dispatch::<MessageProcess<'_>>(|| {
+            let mut event = MessageProcess::new(&mut span, "kafka", topic, headers);
+            event.group = Some("g");
+            event
+        });
+        let _active = span.enter();
+        produce("c", &[], &mut Headers::new());
+    }
+    let points = on.points();
+    assert_eq!(points.len(), 2, "working on a message is no checkpoint");
+    let parents: Vec<_> = points.iter().map(|point| point.parent).collect();
+    assert_eq!(parents, consumed);
+}
+
+#[test]
+fn a_request_does_not_go_on_from_a_message_that_its_thread_consumed() {
+    let mut on = On::new("s", None);
+    consume("a", "g", &[], &Headers::new());
+    assert!(current::get().is_some());
+    let (method, uri) = (http::Method::GET, http::Uri::from_static("/"));
+    let headers = http::HeaderMap::new();
+    let mut span = Span::start(&WORK);
+    events::dispatch::<HttpServerRequest<'_>>(|| {
+        HttpServerRequest::new(&mut span, &method, &uri, &headers)
+    });
+    {
+        let _active = span.enter();
+        assert_eq!(current::get(), None);
+        produce("b", &[], &mut Headers::new());
+    }
+    assert_eq!(on.points()[1].parent, 0);
+    assert!(current::get().is_some(), "the thread's own stays");
+}
+
+#[test]
+fn places_without_a_topic_and_with_details_have_the_tags_of_the_reference() {
+    let mut on = On::new("s", None);
+    let mut span = Span::start(&SEND);
+    for (system, destination, details, expected) in [
+        (
+            "rabbitmq",
+            None,
+            &[("exchange", "e"), ("has_routing_key", "true")][..],
+            "direction:out exchange:e has_routing_key:true type:rabbitmq",
+        ),
+        (
+            "eventbridge",
+            Some("order placed"),
+            &[("exchange", "default")],
+            "direction:out exchange:default topic:order placed type:eventbridge",
+        ),
+        ("sqs", Some("q"), &[], "direction:out topic:q type:sqs"),
+    ] {
+        events::dispatch::<MessageProduce<'_>>(|| {
+            let mut event = MessageProduce::new(&mut span, system, destination);
+            event.details = details;
+            event
+        });
+        let point = on.points().remove(0);
+        let tags: Vec<_> = point.tags.iter().collect();
+        assert_eq!(tags.join(" "), expected);
+    }
+}
+
+/// The estimate of §7 for Kinesis: both latencies are counted from when the record arrived in the stream.
+#[test]
+fn the_arrival_in_the_stream_counts_where_the_integration_knows_it() {
+    let mut on = On::new("s", None);
+    let mut span = Span::start(&SEND);
+    let arrived = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    events::dispatch::<MessageConsume<'_>>(|| {
+        let headers: &'static Headers = Box::leak(Box::default());
+        let mut event = MessageConsume::new(&mut span, "kinesis", "stream", headers);
+        event.arrived_at = Some(arrived);
+        event
+    });
+    let point = on.points().remove(0);
+    assert!(point.edge_latency >= 3600.0 && point.pathway_latency >= 3600.0);
+    assert_eq!(
+        point.tags.iter().collect::<Vec<_>>().join(" "),
+        "direction:in topic:stream type:kinesis"
+    );
+}
+
+#[test]
+fn offsets_of_kafka_are_observed_and_those_of_others_are_not() {
+    let mut on = On::new("s", None);
+    for system in ["kafka", "sqs"] {
+        let mut delivered = MessageDelivered::new(system, "t", 1);
+        delivered.offset = Some(7);
+        events::dispatch::<MessageDelivered<'_>>(|| delivered);
+        events::dispatch::<MessageDelivered<'_>>(|| MessageDelivered::new(system, "t", 1));
+        for offset in [8, -1] {
+            events::dispatch::<MessageCommit<'_>>(|| {
+                MessageCommit::new(system, "g", "t", 1, offset)
+            });
+        }
+        events::dispatch::<MessageWatermark<'_>>(|| MessageWatermark::new(system, "t", 1, 9));
+    }
+    let offsets: Vec<_> = on
+        .others()
+        .into_iter()
+        .filter_map(|observation| match observation {
+            Observation::Offset(position, offset, _) => Some((position.kind, offset)),
+            _ => None,
+        })
+        .collect();
+    use crate::bucket::PositionKind::{Commit, HighWatermark, Produce};
+    assert_eq!(offsets, [(Produce, 7), (Commit, 8), (HighWatermark, 9)]);
+}
+
+#[test]
+fn transactions_are_read_from_the_headers_that_the_user_named() {
+    let mut on = On::new("s", None);
+    extractors::set(Some(
+        r#"[{"name": "sent", "type": "KAFKA_PRODUCE_HEADERS", "value": "X-Order"},
+            {"name": "got", "type": "KAFKA_CONSUME_HEADERS", "value": "x-order"},
+            {"name": "asked", "type": "HTTP_IN_HEADERS", "value": "x-order"},
+            {"name": "asking", "type": "HTTP_OUT_HEADERS", "value": "x-order"}]"#,
+    ));
+    let mut headers = Headers::from([("x-order".to_owned(), "o1".to_owned())]);
+    produce("t", &[], &mut headers);
+    consume("t", "g", &[], &headers);
+    let mut of_http = http::HeaderMap::new();
+    of_http.insert("x-order", http::HeaderValue::from_static("o2"));
+    let (method, uri) = (http::Method::GET, http::Uri::from_static("/"));
+    let mut span = Span::start(&WORK);
+    events::dispatch::<HttpServerRequest<'_>>(|| {
+        HttpServerRequest::new(&mut span, &method, &uri, &of_http)
+    });
+    events::dispatch::<HttpClientRequest<'_>>(|| {
+        HttpClientRequest::new(&mut span, &method, "http://h/", &of_http)
+    });
+    let passed: Vec<_> = on
+        .others()
+        .into_iter()
+        .filter_map(|observation| match observation {
+            Observation::Transaction(it) => Some(format!("{} {}", it.checkpoint, it.id)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(passed, ["sent o1", "got o1", "asked o2", "asking o2"]);
+    let spans = on.recorder.take();
+    assert_eq!(spans[0].meta("dsm.transaction.id"), Some("o1"));
+    assert_eq!(spans[0].meta("dsm.transaction.checkpoint"), Some("sent"));
+}
+
+#[test]
+fn switched_off_nothing_is_written_and_nothing_observed() {
+    let mut on = On::new("s", None);
+    switch::set_on(false);
+    let mut headers = Headers::new();
+    let active = enter(&WORK);
+    produce("t", &[], &mut headers);
+    consume("t", "g", &[], &headers);
+    drop(active);
+    assert!(headers.is_empty());
+    assert!(on.waiting.queue.try_recv().is_err());
+    assert!(
+        on.recorder
+            .take()
+            .iter()
+            .all(|span| span.meta("pathway.hash").is_none())
+    );
+}

@@ -1,0 +1,176 @@
+//! Bad weather: brokers that go away, groups that change, messages that cannot be read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ddtrace_core::trace::Span;
+use ddtrace_rdkafka::{BaseConsumer, BaseProducer, FutureProducer};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::{BaseRecord, FutureRecord, Producer as _};
+
+use super::broker::{Broker, PATIENCE, listen, named, recorder, told, until};
+
+#[tokio::test]
+async fn a_broker_that_is_gone_fails_the_delivery_with_the_library_s_own_error() {
+    listen();
+    let recorder = recorder(&[]);
+    let broker = Broker::with("gone", 1);
+    let mut config = broker.config();
+    config.set("message.timeout.ms", "300");
+    let producer: FutureProducer = config.create().unwrap();
+    broker.cluster.broker_down(1).unwrap();
+    let record = FutureRecord::to("gone").key("k").payload("v");
+    let (error, message) = producer.send(record, PATIENCE).await.unwrap_err();
+    assert_eq!(
+        error,
+        KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut)
+    );
+    assert_eq!(message.payload(), Some(&b"v"[..]));
+    assert_eq!(
+        message.headers().map_or(0, |headers| headers.count()),
+        0,
+        "as it was given"
+    );
+    let spans = recorder.take();
+    assert_eq!(spans.len(), 1);
+    assert!(spans[0].error);
+    assert_eq!(spans[0].meta("error.message"), Some(&*error.to_string()));
+    assert!(
+        told("gone")
+            .iter()
+            .any(|what| what == "delivered 0 None" || what == "delivered -1 None")
+    );
+}
+
+#[test]
+fn an_error_that_comes_late_reaches_the_span_while_its_trace_is_open() {
+    let recorder = recorder(&[]);
+    let broker = Broker::with("late", 1);
+    let mut config = broker.config();
+    config.set("message.timeout.ms", "300");
+    let producer: BaseProducer = config.create().unwrap();
+    broker.cluster.broker_down(1).unwrap();
+    let mut outer = Span::builder("outer").start();
+    {
+        let _active = outer.enter();
+        assert!(
+            producer
+                .send(BaseRecord::to("late").key("k").payload("v"))
+                .is_ok()
+        );
+    }
+    until(|| {
+        producer.poll(Duration::from_millis(50));
+        (producer.in_flight_count() == 0).then_some(())
+    });
+    drop(outer);
+    let spans = recorder.take();
+    let span = named(&spans, "kafka.produce")[0];
+    assert!(span.error, "{span:#?}");
+    assert!(
+        span.meta("error.message")
+            .unwrap()
+            .contains("MessageTimedOut")
+    );
+    assert!(!named(&spans, "outer")[0].error);
+}
+
+#[test]
+fn a_group_that_changes_loses_no_message_and_no_trace() {
+    let recorder = recorder(&[]);
+    let broker = Broker::with("moved", 4);
+    let producer: BaseProducer = broker.config().create().unwrap();
+    let send = |from: i32, to: i32| {
+        for number in from..to {
+            let text = number.to_string();
+            let record = BaseRecord::to("moved")
+                .partition(number % 4)
+                .key("k")
+                .payload(&text);
+            assert!(producer.send(record).is_ok());
+        }
+        producer.flush(PATIENCE).unwrap();
+    };
+    let join = || {
+        let mut config = broker.group("changing");
+        config
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "500");
+        let consumer: BaseConsumer = config.create().unwrap();
+        consumer.subscribe(&["moved"]).unwrap();
+        consumer
+    };
+    send(0, 20);
+    let first = join();
+    let mut seen = BTreeSet::new();
+    let mut read = |consumer: &BaseConsumer| -> Option<()> {
+        let message = consumer.poll(Duration::from_millis(20))?.ok()?;
+        let text = message.payload_view::<str>()?.ok()?;
+        seen.insert(text.parse::<i32>().ok()?);
+        Some(())
+    };
+    until(|| {
+        read(&first);
+        (first.assignment().unwrap().count() == 4).then_some(())
+    });
+    let second = join();
+    until(|| {
+        read(&first);
+        read(&second);
+        let counts = [&first, &second].map(|it| it.assignment().unwrap().count());
+        (counts == [2, 2]).then_some(())
+    });
+    send(20, 40);
+    // The first one leaves without a word: the second gets its partitions.
+    drop(first);
+    until(|| {
+        read(&second);
+        (second.assignment().unwrap().count() == 4).then_some(())
+    });
+    send(40, 60);
+    let mut quiet = 0;
+    until(|| {
+        quiet = if read(&second).is_some() {
+            0
+        } else {
+            quiet + 1
+        };
+        (quiet > 50).then_some(())
+    });
+    assert_eq!(seen.len(), 60);
+    let spans = recorder.take();
+    let produced: BTreeSet<_> = named(&spans, "kafka.produce")
+        .iter()
+        .map(|span| span.span_id)
+        .collect();
+    let consumed = named(&spans, "kafka.consume");
+    assert!(consumed.len() >= 60, "{}", consumed.len());
+    assert!(
+        consumed
+            .iter()
+            .all(|span| produced.contains(&span.parent_id))
+    );
+}
+
+#[test]
+fn ten_thousand_topics_are_as_one() {
+    let recorder = recorder(&[]);
+    // Nobody listens there: the messages stay in the library's queue.
+    let mut config = rdkafka::ClientConfig::new();
+    config
+        .set("bootstrap.servers", "127.0.0.1:1")
+        .set("log_level", "0");
+    let producer: BaseProducer = config.create().unwrap();
+    for number in 0..10_000 {
+        let topic = format!("t{number}");
+        assert!(
+            producer
+                .send(BaseRecord::<(), _>::to(&topic).payload("v"))
+                .is_ok()
+        );
+    }
+    let spans = recorder.take();
+    assert_eq!(named(&spans, "kafka.produce").len(), 10_000);
+}
