@@ -41,11 +41,6 @@
 //! * A panic in what the program hands in (a processor, an evaluator, a deferred answer) ends there.
 //! * The trace has an id of its own, a decision of its own, and travels to other services on tracing's headers.
 
-#![allow(
-    dead_code,
-    reason = "evaluations, prompts and experiments are on their way"
-)]
-
 mod annotation;
 mod current;
 mod distributed;

@@ -84,7 +84,7 @@ pub(crate) async fn pause(time: Duration) {
 }
 
 fn run(context: TaskContext) -> Option<TaskFuture> {
-    let queue = queue::make_ready();
+    let queue = queue::of_this_process();
     let (sender, calls) = mpsc::unbounded_channel();
     *CALLS.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
     Some(Box::pin(async move {

@@ -21,6 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pages of one answer at most.
+const PAGES: usize = 10_000;
 /// The longest waits between tries.
 const WAITS: [Duration; 2] = [Duration::from_millis(730), Duration::from_millis(1180)];
 
@@ -203,7 +205,6 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// What to look for in [`search_spans`].
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct SpanSearch {
     /// One span, by its id.
     pub span_id: Option<String>,
@@ -252,7 +253,7 @@ pub async fn search_spans(search: &SpanSearch) -> Result<Vec<Value>, ApiError> {
     }
     let mut spans = Vec::new();
     let mut cursor: Option<String> = None;
-    loop {
+    for _ in 0..PAGES {
         let page = cursor.map(|cursor| format!("{}={}", quoted("page[cursor]"), quoted(&cursor)));
         let query: Vec<_> = query.iter().cloned().chain(page).collect();
         let path = format!("/api/v2/llm-obs/v1/spans/events?{}", query.join("&"));
@@ -270,6 +271,10 @@ pub async fn search_spans(search: &SpanSearch) -> Result<Vec<Value>, ApiError> {
             return Ok(spans);
         }
     }
+    Err(ApiError::Unexpected {
+        what: WHAT,
+        expected: "a last page",
+    })
 }
 
 /// Waits for a future on the calling thread, without a runtime. For the futures of this crate, which only wait for the tracer's

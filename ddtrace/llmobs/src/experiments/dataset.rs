@@ -17,6 +17,8 @@ use crate::writer::envelope;
 
 /// Bytes of changes from which on they are uploaded as a file.
 const BATCH_LIMIT: usize = 5 << 20;
+/// Pages of rows at most.
+const PAGES: usize = 100_000;
 const BOUNDARY: &str = "----------boundary------";
 
 /// A row.
@@ -72,7 +74,6 @@ struct TagChanges {
 
 /// Fields of a row that the backend has and that were changed.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
 pub struct RecordUpdate {
     /// What goes in.
     pub input: Option<Value>,
@@ -111,7 +112,6 @@ pub struct Dataset {
 
 /// How changes are sent.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct Push {
     /// Whether rows that are equal to others are left out.
     pub deduplicate: bool,
@@ -588,10 +588,13 @@ async fn records(
     let base = format!("/api/v2/llm-obs/v1/{}/datasets/{id}/records", project.id);
     let mut all = Vec::new();
     let mut cursor: Option<String> = None;
-    loop {
+    for _ in 0..PAGES {
         let mut query = Vec::new();
-        query.extend(version.map(|version| format!("filter[version]={version}")));
-        query.extend(cursor.map(|cursor| format!("page[cursor]={}", quoted(&cursor))));
+        // The cursor knows the version.
+        match &cursor {
+            Some(cursor) => query.push(format!("page[cursor]={}", quoted(cursor))),
+            None => query.extend(version.map(|version| format!("filter[version]={version}"))),
+        }
         query.extend(
             tags.iter()
                 .map(|tag| format!("filter[tags]={}", quoted(tag))),
@@ -626,6 +629,10 @@ async fn records(
             return Ok(all);
         }
     }
+    Err(ApiError::Unexpected {
+        what: WHAT,
+        expected: "a last page",
+    })
 }
 
 /// 32 hexadecimal digits that nobody else has.

@@ -114,7 +114,6 @@ pub async fn update(
 
 /// What is to be changed of a version.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct VersionChange {
     /// The labels that it is found by.
     pub labels: Option<Vec<String>>,

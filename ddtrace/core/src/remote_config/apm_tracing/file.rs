@@ -50,8 +50,10 @@ pub(super) struct LibConfig {
     pub(super) tags: Option<Vec<(String, String)>>,
     pub(super) tracing: Option<bool>,
     pub(super) runtime_metrics: Option<bool>,
-    /// Other keys that end in `_enabled`: switches of products.
+    /// Other keys that end in `_enabled`, and flags in an object under a key (`key.enabled`): switches of products.
     pub(super) switches: BTreeMap<String, bool>,
+    /// Texts in an object under a key.
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 /// A sampling rule as remote configuration writes it.
@@ -188,6 +190,14 @@ impl LibConfig {
             tag_name: String,
         }
 
+        /// A setting of a product, in an object under the product's key.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Scalar {
+            Flag(bool),
+            Text(String),
+        }
+
         match key.as_str() {
             "tracing_sampling_rate" => self.sampling_rate = keys.next_value()?,
             "tracing_sampling_rules" => {
@@ -216,6 +226,22 @@ impl LibConfig {
                 let value: Entry<bool> = keys.next_value()?;
                 if let Some(value) = value.fitting() {
                     self.switches.insert(key, value);
+                }
+            }
+            _ if self.switches.len() < MAX_ENTRIES => {
+                let group: Entry<BTreeMap<String, Entry<Scalar>>> = keys.next_value()?;
+                for (name, value) in group
+                    .fitting()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .take(MAX_ENTRIES)
+                {
+                    let key = format!("{key}.{name}");
+                    match value.fitting() {
+                        Some(Scalar::Flag(flag)) => drop(self.switches.insert(key, flag)),
+                        Some(Scalar::Text(text)) => drop(self.texts.insert(key, text)),
+                        None => {}
+                    }
                 }
             }
             _ => {
