@@ -41,17 +41,21 @@
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
 //! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
+//! | `async-openai` | spans for async-openai 0.41: `Client::new().traced()` by `ddtrace::async_openai::ClientExt`; LLM spans with `llmobs` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
+//! | `kafka` | `rdkafka` on tokio, and `data-streams` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
+//! | `redis` | command spans for redis 1: `ddtrace::redis::Traced::new(connection, client.get_connection_info())` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tokio-postgres` | query spans for tokio-postgres 0.7: `ddtrace::tokio_postgres::connect(config, tls)` | no |
 //! | `tonic` | server and client spans for gRPC calls of tonic 0.14: `Server::builder().layer(ddtrace::tonic::server::layer())`, `ddtrace::tonic::client::trace(channel)` | no |
 //! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
@@ -94,6 +98,8 @@ pub use ddtrace_data_streams as data_streams;
 #[cfg(feature = "llmobs")]
 pub use ddtrace_llmobs as llmobs;
 
+#[cfg(feature = "async-openai")]
+pub use ddtrace_async_openai as async_openai;
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "hyper")]
@@ -104,12 +110,16 @@ pub use ddtrace_log as log;
 pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "rdkafka")]
 pub use ddtrace_rdkafka as rdkafka;
+#[cfg(feature = "redis")]
+pub use ddtrace_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "sqlx")]
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tokio-postgres")]
+pub use ddtrace_tokio_postgres as tokio_postgres;
 #[cfg(feature = "tonic")]
 pub use ddtrace_tonic as tonic;
 #[cfg(feature = "tower")]

@@ -8,36 +8,39 @@ use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Payload {
+pub(crate) struct Payload {
     service: String,
-    lang: String,
+    pub(crate) lang: String,
     env: String,
+    /// Bits that the Python tracer does not send.
+    #[serde(default)]
     product_mask: u64,
+    #[serde(default)]
     process_tags: Vec<String>,
-    stats: Vec<Bucket>,
+    pub(crate) stats: Vec<Bucket>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Bucket {
+pub(crate) struct Bucket {
     duration: u64,
-    stats: Vec<Group>,
+    pub(crate) stats: Vec<Group>,
     backlogs: Vec<Backlog>,
     transactions: Option<serde_bytes_of::Bytes>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Group {
-    edge_tags: Vec<String>,
-    hash: u64,
-    parent_hash: u64,
+pub(crate) struct Group {
+    pub(crate) edge_tags: Vec<String>,
+    pub(crate) hash: u64,
+    pub(crate) parent_hash: u64,
     pathway_latency: serde_bytes_of::Bytes,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Backlog {
+pub(crate) struct Backlog {
     tags: Vec<String>,
     value: i64,
 }
@@ -47,7 +50,7 @@ mod serde_bytes_of {
     use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
     #[derive(Debug)]
-    pub(super) struct Bytes(pub(super) Vec<u8>);
+    pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
     struct Reader;
 
@@ -70,7 +73,7 @@ mod serde_bytes_of {
     }
 }
 
-fn payloads(agent: &TestAgent) -> Vec<Payload> {
+pub(crate) fn payloads(agent: &TestAgent) -> Vec<Payload> {
     let requests = agent.requests();
     let of_pathways = requests.iter().filter(|request| {
         let url = request["url"].as_str().expect("a URL");

@@ -7,6 +7,7 @@ mod annotated;
 mod data_streams;
 mod failing;
 mod fork;
+mod kafka;
 mod logging;
 mod metrics;
 mod opentelemetry;
@@ -71,6 +72,7 @@ fn main() {
         "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
         "data-streams" => data_streams::run(),
+        "kafka" => kafka::run(&arguments[1..]),
         "registry" => annotated::registry(),
         "failing" => failing::run(),
         "dropped-futures" => failing::dropped_futures(),

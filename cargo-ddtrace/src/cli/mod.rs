@@ -170,6 +170,9 @@ pub struct TestArgs {
     /// Write a JUnit file
     #[arg(long, value_name = "PATH")]
     pub junit: Option<PathBuf>,
+    /// Send the JUnit file to Datadog as well; agents do not forward it, so an API key is needed
+    #[arg(long)]
+    pub junit_upload: bool,
     /// Run every test in a process of its own
     #[arg(long)]
     pub isolate: bool,

@@ -89,7 +89,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
     let manner = Manner {
         isolate: arguments.isolate || isolates(),
         timeout: arguments.test_timeout,
-        junit: arguments.junit.is_some(),
+        junit: arguments.junit.is_some() || arguments.junit_upload,
         is_nextest: words.first().is_some_and(|word| word == "nextest"),
     };
     // Whoever measures the whole keeps its own files.
@@ -172,6 +172,14 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         || matches!(ended, Ended::Signal(1 | 2 | 15))
         || coordinator.count(|counts| counts.interrupted);
     let status = ended.status();
+    let junit = coordinator.junit(&shown);
+    if arguments.junit_upload
+        && !interrupted
+        && let Some(xml) = &junit
+        && let Some(line) = coordinator.library.upload_junit(&shown, xml).await
+    {
+        say(&line);
+    }
     let coverage = coordinator.coverage.as_ref();
     let lines = coordinator
         .library
@@ -179,7 +187,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         .await;
     let forgotten = coverage.and_then(|coverage| coverage.end());
     lines.iter().chain(&forgotten).for_each(|line| say(line));
-    if let (Some(path), Some(xml)) = (&arguments.junit, coordinator.junit(&shown))
+    if let (Some(path), Some(xml)) = (&arguments.junit, junit)
         && let Err(error) = std::fs::write(path, xml)
     {
         say(&format!("{}: {error}", path.display()));
@@ -305,69 +313,105 @@ fn background(words: &[OsString]) -> ExitCode {
     let Some((path, owner)) = detached::arguments(words) else {
         return ExitCode::from(USAGE);
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let Ok(runtime) = runtime else {
+    // Somebody else was faster.
+    let Ok(folder) = Folder::make(Some(path)) else {
+        return ExitCode::SUCCESS;
+    };
+    let Some(own) = Own::begin(folder, owner.nextest.is_some()) else {
         return ExitCode::from(USAGE);
     };
-    let code = runtime.block_on(async {
-        // Somebody else was faster.
-        let Ok(folder) = Folder::make(Some(path)) else {
-            return ExitCode::SUCCESS;
-        };
-        let Ok(listener) = folder.listen() else {
-            return ExitCode::from(USAGE);
-        };
-        let manner = Manner {
-            isolate: isolates(),
-            timeout: None,
-            junit: false,
-            is_nextest: owner.nextest.is_some(),
-        };
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let toolchain = cargo::toolchain(&[]).await;
-        let directory = package.clone().unwrap_or_default();
-        let (command, framework) = if manner.is_nextest {
-            ("cargo nextest run", "nextest")
-        } else {
-            ("cargo test", "libtest")
-        };
-        let (library, _) = Library::start(
-            Overlay::default(),
-            &directory,
-            command,
-            framework,
-            &toolchain.rustc,
-            // Cargo was started by somebody else.
-            false,
-        )
-        .await;
-        let repository = library.repository().unwrap_or(directory);
-        let coordinator = Coordinator::new(
-            library,
-            toolchain,
-            manner,
-            repository,
-            Vec::new(),
-            package,
-            None,
-        );
-        let server = tokio::spawn(coordinator.clone().serve(listener));
-        while owner.is_alive() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        coordinator.drained(LAST_WORDS).await;
-        server.abort();
-        let counts = coordinator.count(|counts| *counts);
-        let exit_ok = counts.fails_build == 0 && !counts.interrupted;
-        coordinator
-            .library
-            .finish(exit_ok, counts.interrupted, None)
+    while owner.is_alive() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    own.end();
+    ExitCode::SUCCESS
+}
+
+/// A coordinator without `cargo ddtrace` around it: in a process of its own for all binaries of one cargo, or, where there can be none, in
+/// the runner of each binary.
+pub(crate) struct Own {
+    runtime: tokio::runtime::Runtime,
+    coordinator: std::sync::Arc<Coordinator>,
+    server: tokio::task::JoinHandle<()>,
+    folder: Folder,
+}
+
+impl Own {
+    /// Begins a session; `None` if it can't listen.
+    fn begin(folder: Folder, is_nextest: bool) -> Option<Own> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .ok()?;
+        let (coordinator, server) = runtime.block_on(async {
+            let listener = folder.listen().ok()?;
+            let manner = Manner {
+                isolate: isolates(),
+                timeout: None,
+                junit: false,
+                is_nextest,
+            };
+            let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+            let toolchain = cargo::toolchain(&[]).await;
+            let directory = package.clone().unwrap_or_default();
+            let (command, framework) = if manner.is_nextest {
+                ("cargo nextest run", "nextest")
+            } else {
+                ("cargo test", "libtest")
+            };
+            let (library, _) = Library::start(
+                Overlay::default(),
+                &directory,
+                command,
+                framework,
+                &toolchain.rustc,
+                // Cargo was started by somebody else.
+                false,
+            )
             .await;
-        ExitCode::SUCCESS
-    });
-    runtime.shutdown_background();
-    code
+            let repository = library.repository().unwrap_or(directory);
+            let coordinator = Coordinator::new(
+                library,
+                toolchain,
+                manner,
+                repository,
+                Vec::new(),
+                package,
+                None,
+            );
+            let server = tokio::spawn(coordinator.clone().serve(listener));
+            Some((coordinator, server))
+        })?;
+        Some(Own {
+            runtime,
+            coordinator,
+            server,
+            folder,
+        })
+    }
+
+    /// One for the binary of this runner.
+    pub(crate) fn of_this_runner() -> Option<Own> {
+        let is_nextest = std::env::var_os("NEXTEST_RUN_ID").is_some();
+        Own::begin(Folder::make(None).ok()?, is_nextest)
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.socket()
+    }
+
+    /// Ends the session, once nobody speaks any more.
+    pub(crate) fn end(self) {
+        self.runtime.block_on(async {
+            self.coordinator.drained(LAST_WORDS).await;
+            self.server.abort();
+            let counts = self.coordinator.count(|counts| *counts);
+            let exit_ok = counts.fails_build == 0 && !counts.interrupted;
+            let library = &self.coordinator.library;
+            library.finish(exit_ok, counts.interrupted, None).await;
+        });
+        self.runtime.shutdown_background();
+    }
 }

@@ -382,3 +382,35 @@ fn a_failed_test_runs_until_it_passes() {
     let nothing = shop.test(&["--lib"]);
     assert_eq!(number(&nothing, "skipped_by_impact"), 4, "{}", nothing.err);
 }
+
+/// A few of the mutants that `tests/long/mutants` makes by hundreds, of sources of this test's own.
+#[test]
+fn no_test_that_fails_on_a_mutant_was_skipped() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/long/mutants");
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("left out: there is no python3");
+        return;
+    }
+    let shop = Shop::new("cargo-test-mutants");
+    let made = Command::new("python3")
+        .arg(&script)
+        .arg("--folder")
+        .arg(&shop.folder)
+        .args(["--mutants", "8", "--seed", "3", "--verbose", "--program"])
+        .arg(env!("CARGO_BIN_EXE_cargo-ddtrace"))
+        .env("CARGO_NET_OFFLINE", "true")
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&made.stdout);
+    assert!(
+        made.status.success(),
+        "{out}\n{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["mutants"], &last["unsafe"]),
+        (&json!(8), &json!(0)),
+        "{out}"
+    );
+}

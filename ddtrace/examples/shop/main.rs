@@ -1,30 +1,47 @@
-//! A small real shop: three services, three processes, one trace through all of them.
+//! A small real shop: services in processes of their own, one trace through all of them.
 //!
 //! ```text
 //! cargo run -p cargo-ddtrace -- run --example shop            # with the local agent and viewer
 //! cargo run -p ddtrace --example shop                         # sends to an agent of your own
 //! cargo run -p ddtrace --example shop -- --once               # five seconds of load, then it ends
+//! cargo run -p ddtrace --example shop --features kafka        # with Kafka
 //! ```
 //!
 //! ```text
 //!   customers ──> storefront ──> warehouse ──> SQLite
-//!                     │              └─ restocks in the background
-//!                     └────────> payments ──> SQLite
-//!                                    └─ settles in the background
+//!                  │  │              └─ restocks in the background
+//!                  │  └────────> payments ──> SQLite
+//!                  │                 └─ settles in the background
+//!                  └─ orders ~~> packing ~~> parcels ~~> the customer is written to
+//!      └───────> support ──> language model
+//!                   └──────> warehouse
 //! ```
 //!
-//! One binary plays every part: without a role it starts itself three times and is the customers. Each service says who it is in
+//! The line with waves is messages (`messages.rs`): channels within the storefront, or Kafka between storefront and warehouse with
+//! `--features kafka`, played by librdkafka unless `KAFKA_BROKERS` names real brokers. Their pathways are measured as well.
+//!
+//! Support is an assistant (`support.rs`); what it asks a language model, and what tools and knowledge it uses, is in LLM Observability. The model
+//! is played by `provider.rs`.
+//!
+//! One binary plays every part: without a role it starts itself once for each and is the customers. Each service says who it is in
 //! code (`service.rs`), so that nothing but the agent's address has to be configured from outside.
 //!
 //! What to look for in the traces: orders that cross all three services; a slow report; a card that is declined (an error
 //! that the storefront handles); a product that does not exist; a warehouse that runs out; a payment service with a bug
-//! that panics; customers who give up waiting.
+//! that panics; customers who give up waiting; a model that breaks off when it is asked for a refund.
 
+#[cfg(not(feature = "kafka"))]
+mod channel;
 mod customers;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod messages;
 mod payments;
 mod processes;
+mod provider;
 mod service;
 mod storefront;
+mod support;
 mod warehouse;
 
 use std::path::PathBuf;
@@ -38,13 +55,21 @@ enum Role {
     },
     Warehouse {
         folder: PathBuf,
+        brokers: Option<String>,
     },
     Payments {
         folder: PathBuf,
     },
+    /// Plays a provider of language models.
+    Provider,
+    Support {
+        models: String,
+        warehouse: String,
+    },
     Storefront {
         warehouse: String,
         payments: String,
+        brokers: Option<String>,
     },
 }
 
@@ -55,15 +80,22 @@ impl Role {
         match words[..] {
             [] => Ok(Self::Customers { once: false }),
             ["--once"] => Ok(Self::Customers { once: true }),
-            ["warehouse", folder] => Ok(Self::Warehouse {
+            ["warehouse", folder, ref brokers @ ..] => Ok(Self::Warehouse {
                 folder: folder.into(),
+                brokers: brokers.first().map(|&servers| servers.to_owned()),
             }),
             ["payments", folder] => Ok(Self::Payments {
                 folder: folder.into(),
             }),
-            ["storefront", warehouse, payments] => Ok(Self::Storefront {
+            ["provider"] => Ok(Self::Provider),
+            ["support", models, warehouse] => Ok(Self::Support {
+                models: models.to_owned(),
+                warehouse: warehouse.to_owned(),
+            }),
+            ["storefront", warehouse, payments, ref brokers @ ..] => Ok(Self::Storefront {
                 warehouse: warehouse.to_owned(),
                 payments: payments.to_owned(),
+                brokers: brokers.first().map(|&servers| servers.to_owned()),
             }),
             _ => Err(format!(
                 "expected nothing or --once, found {}",
@@ -76,12 +108,22 @@ impl Role {
 fn main() -> ExitCode {
     let result = match Role::from_arguments() {
         Ok(Role::Customers { once }) => processes::run(once),
-        Ok(Role::Warehouse { folder }) => service::run("warehouse", warehouse::router(folder)),
+        Ok(Role::Warehouse { folder, brokers }) => {
+            service::run("warehouse", warehouse::router(folder, brokers))
+        }
         Ok(Role::Payments { folder }) => service::run("payments", payments::router(folder)),
+        Ok(Role::Provider) => provider::run(),
+        Ok(Role::Support { models, warehouse }) => {
+            service::run("support", support::router(models, warehouse))
+        }
         Ok(Role::Storefront {
             warehouse,
             payments,
-        }) => service::run("storefront", storefront::router(warehouse, payments)),
+            brokers,
+        }) => service::run(
+            "storefront",
+            storefront::router(warehouse, payments, brokers),
+        ),
         Err(message) => Err(message.into()),
     };
     match result {

@@ -13,9 +13,15 @@ use ddtrace::reqwest::RequestBuilderExt as _;
 use ddtrace::trace;
 use serde::{Deserialize, Serialize};
 
+use crate::messages::{self, ORDERS, PARCELS, Parcel};
 use crate::payments::Charge;
 use crate::service::Error;
 use crate::warehouse::{Line, Reservation, Stock};
+
+#[cfg(not(feature = "kafka"))]
+use crate::channel::{self, Sender};
+#[cfg(feature = "kafka")]
+use crate::kafka::{Receiver, Sender};
 
 /// A customer's order.
 #[derive(Debug, Deserialize, Serialize)]
@@ -46,6 +52,8 @@ enum Failure {
         service: &'static str,
         source: reqwest::Error,
     },
+    #[error("the order was not handed on: {0}")]
+    Unsent(Error),
 }
 
 impl IntoResponse for Failure {
@@ -54,32 +62,58 @@ impl IntoResponse for Failure {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::SoldOut => StatusCode::CONFLICT,
             Self::Refused(_) => StatusCode::PAYMENT_REQUIRED,
-            Self::Unexpected { .. } | Self::Unreachable { .. } => StatusCode::BAD_GATEWAY,
+            Self::Unexpected { .. } | Self::Unreachable { .. } | Self::Unsent(_) => {
+                StatusCode::BAD_GATEWAY
+            }
         };
         (status, self.to_string()).into_response()
     }
 }
 
 /// The services behind the shop.
+#[derive(Clone)]
 struct Backends {
     client: reqwest::Client,
     warehouse: String,
     payments: String,
-    orders: AtomicI64,
 }
 
-type Shop = Arc<Backends>;
+/// The services, and what the counter needs.
+struct Counter {
+    services: Backends,
+    next_order: AtomicI64,
+    orders: Sender,
+}
+
+impl std::ops::Deref for Counter {
+    type Target = Backends;
+
+    fn deref(&self) -> &Backends {
+        &self.services
+    }
+}
+
+type Shop = Arc<Counter>;
 
 /// Opens the shop in front of these services.
-pub(crate) async fn router(warehouse: String, payments: String) -> Result<Router, Error> {
+pub(crate) async fn router(
+    warehouse: String,
+    payments: String,
+    brokers: Option<String>,
+) -> Result<Router, Error> {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(2))
         .build()?;
-    let shop = Arc::new(Backends {
+    let services = Backends {
         client,
         warehouse,
         payments,
-        orders: AtomicI64::new(1),
+    };
+    let orders = open_messages(&services, brokers)?;
+    let shop = Arc::new(Counter {
+        services,
+        next_order: AtomicI64::new(1),
+        orders,
     });
     Ok(Router::new()
         .route("/products", get(products))
@@ -117,7 +151,7 @@ async fn product(
 
 #[trace(tags(lines = order.lines.len()))]
 async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Response, Failure> {
-    let order_id = shop.orders.fetch_add(1, Ordering::Relaxed);
+    let order_id = shop.next_order.fetch_add(1, Ordering::Relaxed);
     let cents = price(&order, &shop.stock().await?);
     shop.reserve(order_id, order.lines).await?;
     if let Err(failure) = shop.charge(order_id, order.card, cents).await {
@@ -126,8 +160,12 @@ async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Res
         ddtrace::error::handled(&failure);
         return Ok(failure.into_response());
     }
+    // It is paid: what is still to be done does not hold the customer up.
+    if let Err(error) = shop.orders.send(&Parcel { order_id }).await {
+        ddtrace::error::handled(&Failure::Unsent(error));
+    }
     // Inside a traced function the active span goes along.
-    tokio::spawn(confirm(order_id));
+    tokio::spawn(thank(order_id));
     Ok((StatusCode::CREATED, Json(order_id)).into_response())
 }
 
@@ -147,8 +185,41 @@ fn price(order: &Order, stock: &[Stock]) -> i64 {
 
 /// Writes to the customer after the answer is out.
 #[trace(tags(order_id = order_id))]
-async fn confirm(order_id: i64) {
+async fn thank(order_id: i64) {
     tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// Writes to the customer that the parcel is on its way.
+#[trace(tags(order_id = parcel.order_id))]
+async fn announce(parcel: Parcel) -> Result<(), Error> {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    Ok(())
+}
+
+/// Opens the way by which orders leave; parcels are announced as they come.
+#[cfg(feature = "kafka")]
+fn open_messages(_: &Backends, brokers: Option<String>) -> Result<Sender, Error> {
+    let servers = brokers.ok_or("expected brokers as the last argument")?;
+    let parcels = Receiver::of(PARCELS, "storefront", &servers)?;
+    tokio::spawn(messages::work_off(parcels, announce));
+    Sender::to(ORDERS, &servers)
+}
+
+/// The same within the process: packing is asked for here, too.
+#[cfg(not(feature = "kafka"))]
+fn open_messages(services: &Backends, _: Option<String>) -> Result<Sender, Error> {
+    let (orders, placed) = channel::open(ORDERS);
+    let (packed, parcels) = channel::open(PARCELS);
+    let services = services.clone();
+    tokio::spawn(messages::work_off(placed, move |parcel| {
+        let (services, packed) = (services.clone(), packed.clone());
+        async move {
+            services.pack(parcel).await?;
+            packed.send(&parcel).await
+        }
+    }));
+    tokio::spawn(messages::work_off(parcels, announce));
+    Ok(orders)
 }
 
 /// The slow path: sums up the whole catalogue, on a thread for such things.
@@ -186,6 +257,22 @@ impl Backends {
         match response.status() {
             StatusCode::CREATED => Ok(()),
             StatusCode::CONFLICT => Err(Failure::SoldOut),
+            status => Err(Failure::Unexpected {
+                service: "warehouse",
+                status,
+            }),
+        }
+    }
+
+    #[cfg(not(feature = "kafka"))]
+    #[trace(name = "order.pack")]
+    async fn pack(&self, parcel: Parcel) -> Result<(), Failure> {
+        let request = self
+            .client
+            .post(format!("http://{}/parcels", self.warehouse));
+        let response = ask("warehouse", request.json(&parcel)).await?;
+        match response.status() {
+            StatusCode::CREATED => Ok(()),
             status => Err(Failure::Unexpected {
                 service: "warehouse",
                 status,

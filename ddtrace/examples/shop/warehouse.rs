@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row as _};
 
+use crate::messages::Parcel;
 use crate::service::{self, Database, Error};
 
 const SCHEMA: &str = "
@@ -22,6 +23,9 @@ const SCHEMA: &str = "
         ('kettle', 'Kettle, 1.7 l', 3990, 200), ('teapot', 'Teapot, blue', 2450, 200), ('cup', 'Cup', 690, 900),
         ('sieve', 'Tea sieve', 450, 300), ('oolong', 'Oolong, 100 g', 1290, 300), ('sencha', 'Sencha, 100 g', 1090, 6);
 ";
+
+/// What there is to buy.
+pub(crate) const GOODS: [&str; 6] = ["kettle", "teapot", "cup", "sieve", "oolong", "sencha"];
 
 /// One kind of thing in the warehouse.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -79,14 +83,16 @@ impl IntoResponse for Trouble {
 }
 
 /// Opens the warehouse.
-pub(crate) async fn router(folder: PathBuf) -> Result<Router, Error> {
+pub(crate) async fn router(folder: PathBuf, brokers: Option<String>) -> Result<Router, Error> {
     let database = service::database(&folder, "warehouse.db", SCHEMA).await?;
     tokio::spawn(restock_for_ever(database.clone()));
+    pack_what_is_ordered(&database, brokers)?;
     Ok(Router::new()
         .route("/stock", get(list))
         .route("/stock/{sku}", get(look_up))
         .route("/reservations", post(reserve))
         .route("/reservations/{order_id}", delete(release))
+        .route("/parcels", post(pack_one))
         .with_state(database))
 }
 
@@ -161,6 +167,51 @@ async fn release(
         .await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Puts what was set aside for an order into a parcel.
+#[trace(tags(order_id = parcel.order_id))]
+async fn pack(database: &Database, parcel: Parcel) -> Result<(), Trouble> {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    sqlx::query("DELETE FROM reservations WHERE order_id = ?")
+        .bind(parcel.order_id)
+        .execute(database)
+        .await?;
+    Ok(())
+}
+
+async fn pack_one(
+    State(database): State<Database>,
+    Json(parcel): Json<Parcel>,
+) -> Result<StatusCode, Trouble> {
+    pack(&database, parcel).await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Packs as orders come by Kafka.
+#[cfg(feature = "kafka")]
+fn pack_what_is_ordered(database: &Database, brokers: Option<String>) -> Result<(), Error> {
+    use crate::kafka::{Receiver, Sender};
+    use crate::messages::{ORDERS, PARCELS, work_off};
+
+    let servers = brokers.ok_or("expected brokers as the last argument")?;
+    let packed = Sender::to(PARCELS, &servers)?;
+    let database = database.clone();
+    let orders = Receiver::of(ORDERS, "warehouse", &servers)?;
+    tokio::spawn(work_off(orders, move |parcel| {
+        let (database, packed) = (database.clone(), packed.clone());
+        async move {
+            pack(&database, parcel).await?;
+            packed.send(&parcel).await
+        }
+    }));
+    Ok(())
+}
+
+/// Without Kafka the storefront asks.
+#[cfg(not(feature = "kafka"))]
+fn pack_what_is_ordered(_: &Database, _: Option<String>) -> Result<(), Error> {
+    Ok(())
 }
 
 async fn restock_for_ever(database: Database) {

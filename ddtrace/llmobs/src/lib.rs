@@ -58,6 +58,7 @@ mod node;
 mod processor;
 pub mod prompts;
 mod propagation;
+mod providers;
 mod queue;
 mod record;
 mod route;

@@ -126,6 +126,7 @@ fn start() {
     crate::queue::of_this_process();
     RUNNING.store(Some(Arc::new(running)));
     on_injection(propagation::contribute);
+    crate::providers::listen();
     task::add(writer::TASK);
     remote_config::on_switch("llmobs.enabled", Capabilities::of(&[48]), |value| {
         heard(value);
@@ -215,6 +216,7 @@ pub fn enable(options: Options) -> Result<(), EnableError> {
     telemetry::enabled(false, running.mode(), None);
     replace(running);
     on_injection(propagation::contribute);
+    crate::providers::listen();
     set_on(true);
     Ok(())
 }

@@ -72,6 +72,10 @@ pub use future_producer::{DeliveryFuture, FutureProducer};
 pub use process::{NativeHeaders, ProcessSpan, batch_span};
 pub use stream_consumer::{MessageStream, StreamConsumer, StreamPartitionQueue};
 
+/// The version of the library that is watched: a type of another one is another type, and does not compile with these.
+#[doc(no_inline)]
+pub use rdkafka;
+
 ddtrace_core::instrument::inventory::submit! {
     ddtrace_core::instrument::Integration::new("kafka", "rdkafka", "0.39")
 }

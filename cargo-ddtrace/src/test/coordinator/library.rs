@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::Coverage;
 use ddtrace_ci_visibility::Session;
-use ddtrace_ci_visibility::model::{Attempt, TestIdentity};
-use ddtrace_ci_visibility::payload::FileCoverage;
+use ddtrace_ci_visibility::model::{Attempt, Status, TestIdentity};
+use ddtrace_ci_visibility::payload::{FileCoverage, LogRecord};
 use ddtrace_ci_visibility::selection::{Candidate, Decision, RetryBudget, Verdict};
 use ddtrace_ci_visibility::session::{Finish, Launch};
 use ddtrace_core::config::{Config, Environment, ProcessEnvironment};
@@ -138,6 +138,35 @@ impl Library {
         if let Library::On(session) = self {
             session.report_coverage(test, run, files);
         }
+    }
+
+    /// Sends what a run wrote, if logs are sent.
+    pub(crate) fn report_output(&self, attempt: &Attempt, output: &[u8]) {
+        let Library::On(session) = self else { return };
+        if output.is_empty() || !session.wants_logs() {
+            return;
+        }
+        let (trace_id, span_id) = session.attempt_ids(&attempt.identity, attempt.number);
+        let is_failure = attempt.status == Status::Fail;
+        session.report_log(&LogRecord {
+            date: attempt.start + attempt.duration,
+            message: String::from_utf8_lossy(output).into_owned(),
+            status: if is_failure { "error" } else { "info" }.to_owned(),
+            trace_id,
+            span_id,
+        });
+    }
+
+    /// Sends a JUnit file; gives a line if that failed.
+    pub(crate) async fn upload_junit(&self, name: &str, xml: &str) -> Option<String> {
+        let why = match self {
+            Library::On(session) => match session.upload_junit(name, xml, DELIVERY).await {
+                Ok(()) => return None,
+                Err(error) => error.to_string(),
+            },
+            Library::Off(_) => "there is no session".to_owned(),
+        };
+        Some(format!("the JUnit file could not be delivered: {why}"))
     }
 
     pub(crate) fn close_module(&self, module: &str) {

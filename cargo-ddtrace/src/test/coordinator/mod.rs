@@ -13,6 +13,7 @@
 //! The socket lies in a folder that only this user can enter. A runner that disappears in the middle (killed with its process group, say) leaves
 //! a conversation that ends; nothing waits for it.
 
+mod bench;
 pub(crate) mod cargo;
 mod cfg;
 mod coverage;
@@ -146,6 +147,7 @@ impl Coordinator {
                 .add(attempt, verdict, output, &[]);
         }
         self.library.report(attempt, decision, verdict);
+        self.library.report_output(attempt, output);
     }
 
     /// The JUnit file, if one is wanted.
@@ -240,9 +242,13 @@ impl Folder {
         &self.0
     }
 
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+
     /// Listens in it.
     pub(crate) fn listen(&self) -> std::io::Result<UnixListener> {
-        UnixListener::bind(self.0.join("socket"))
+        UnixListener::bind(self.socket())
     }
 }
 

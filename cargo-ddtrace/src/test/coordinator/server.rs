@@ -210,6 +210,27 @@ impl Conversation<'_> {
         }
     }
 
+    /// Benchmarks with a harness of their own have left what they measured.
+    fn report_benchmarks(&self, since: SystemTime) {
+        let (Some(module), Some(hello)) = (&self.module, &self.hello) else {
+            return;
+        };
+        if !module.is_bench || self.harness != Harness::Foreign {
+            return;
+        }
+        let measured = || super::bench::measured(&hello.binary, &module.name, since);
+        for mut attempt in tokio::task::block_in_place(measured) {
+            attempt.module_path = relative(&module.folder, &self.coordinator.repository);
+            let rustc = self.coordinator.toolchain.rustc.clone();
+            attempt.framework = Some(("criterion".to_owned(), rustc));
+            let verdict = Judged::of_single(Status::Pass, &Decision::default());
+            self.coordinator
+                .count(|counts| counts.settle(&verdict, false));
+            self.coordinator
+                .report(&attempt, &Decision::default(), Some(&verdict), &[]);
+        }
+    }
+
     /// What a run left behind.
     fn covered(&self, test: &Test, ran: &Ran) -> Option<Covered> {
         let coverage = self.coordinator.coverage.as_ref()?;
@@ -302,6 +323,7 @@ impl Conversation<'_> {
                 test.is_done = true;
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
                 coordinator.report(&attempt, &test.decision, Some(&verdict), &ran.output);
+                self.report_benchmarks(ran.started);
                 if let Some((impact, unit)) = self.impact() {
                     let passed = verdict.status == Status::Pass && !verdict.is_flaky;
                     let reached = covered.as_ref().filter(|_| passed);

@@ -81,6 +81,13 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         None if !is_test_binary(&binary.path) => return replace(&binary, &words, false),
         None => super::coordinator::detached::find_or_start(),
     };
+    process::pass_signals();
+    // Where no process may stay behind, each binary has a session of its own.
+    let own = match &socket {
+        None => super::Own::of_this_runner(),
+        Some(_) => None,
+    };
+    let socket = socket.or_else(|| own.as_ref().map(super::Own::socket));
     let hello = Hello {
         binary: binary.path.clone(),
         package: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
@@ -90,7 +97,6 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
             .ok()
             .and_then(|attempt| attempt.parse().ok()),
     };
-    process::pass_signals();
     match socket.and_then(|socket| Link::connect(&socket, hello)) {
         Some((mut link, welcome)) => {
             let (status, was_run) = run(&binary, &arguments, &welcome, Some(&mut link));
@@ -101,6 +107,9 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
                 );
             }
             link.end(process::interrupted() != 0);
+            if let Some(own) = own {
+                own.end();
+            }
             if was_run {
                 status
             } else {

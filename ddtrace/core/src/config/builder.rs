@@ -131,6 +131,12 @@ impl<'a> ConfigBuilder<'a> {
         self.put(Name::DD_TRACE_ENABLED, Value::Flag(enabled))
     }
 
+    /// Whether pathways of messages are measured (`DD_DATA_STREAMS_ENABLED`), if that product is linked.
+    #[must_use]
+    pub fn data_streams(self, enabled: bool) -> Self {
+        self.put(Name::DD_DATA_STREAMS_ENABLED, Value::Flag(enabled))
+    }
+
     /// Where the agent listens (`DD_TRACE_AGENT_URL`), as a URL.
     #[must_use]
     pub fn agent_url(self, url: impl fmt::Display) -> Self {

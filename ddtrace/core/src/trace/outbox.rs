@@ -1,8 +1,9 @@
 //! The way of a finished chunk from the thread that made it to the worker.
 //!
 //! Each thread has an outbox of its own, so threads share nothing. It has two slots behind a mutex each, and the thread takes
-//! whichever it gets: the worker holds at most one of them at a time, for the length of a swap, so the thread never waits
-//! and never loses a chunk to a collision. A slot also brings emptied buffers back. What waits is bounded in bytes
+//! whichever it gets: the worker holds at most one of them at a time, for the length of a swap, so the thread never waits.
+//! It may meet the worker in one slot and, when the worker has moved on, in the other; so it tries them in turn until one is
+//! free, which is at once unless the worker does nothing but change slots: no chunk is lost to a collision. A slot also brings emptied buffers back. What waits is bounded in bytes
 //! ([`Outbox::set_limit`], the worker shares one budget out among the threads); what does not fit is dropped and counted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,6 +13,9 @@ use super::segment::Buffer;
 
 /// Chunks in a slot at which the worker is woken before its time.
 const WAKE_AT: usize = 64;
+
+/// How often a thread tries a slot. Each time that it meets the worker, the worker has moved on to the other.
+const TRIES: usize = 64;
 
 /// Bytes that one thread may have waiting until the worker says otherwise.
 const FIRST_LIMIT: usize = 16 << 20;
@@ -83,7 +87,7 @@ impl Outbox {
 
     /// Leaves a chunk for the worker. One uncontended lock; never waits.
     pub(crate) fn put(&self, mut buffer: Box<Buffer>) -> HandedOver {
-        for slot in &self.slots {
+        for slot in self.slots.iter().cycle().take(TRIES) {
             let mut slot = match slot.try_lock() {
                 Ok(slot) => slot,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -193,8 +197,42 @@ impl Outbox {
 }
 
 #[cfg(test)]
+#[allow(unsafe_code, reason = "a site names its link section")]
 mod tests {
     use super::*;
+    use crate::trace::Site;
+
+    crate::site! {
+        static WORK: Site = Site::new("work", "work", module_path!(), file!(), line!());
+    }
+
+    /// The worker goes from slot to slot as fast as it can, and so meets the thread in one and then in the other.
+    #[test]
+    fn a_chunk_is_not_lost_to_a_worker_that_changes_slots() {
+        const CHUNKS: usize = 50_000;
+        let recorder = crate::test_support::Recorder::new();
+        let segment = recorder.tracer().new_segment(Default::default(), &WORK);
+        let outbox = Outbox::new();
+        let is_done = AtomicBool::new(false);
+        let mut collected = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..CHUNKS {
+                    outbox.put(Buffer::new(segment.clone()));
+                }
+                is_done.store(true, Ordering::Release);
+            });
+            let mut chunks = Vec::new();
+            while !is_done.load(Ordering::Acquire) {
+                outbox.collect(&mut chunks);
+                collected += chunks.len();
+                chunks.clear();
+            }
+            outbox.collect(&mut chunks);
+            collected += chunks.len();
+        });
+        assert_eq!((collected, outbox.take_dropped()), (CHUNKS, (0, 0)));
+    }
 
     #[test]
     fn a_chunk_beyond_the_share_is_taken_while_less_than_half_of_it_is_in_use() {

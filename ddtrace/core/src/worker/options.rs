@@ -126,6 +126,11 @@ impl Builder {
         self.configure(|config| config.trace_enabled(enabled))
     }
 
+    /// Switches the measuring of messages' pathways on or off, if the program has that product. `DD_DATA_STREAMS_ENABLED`.
+    pub fn data_streams(self, enabled: bool) -> Self {
+        self.configure(|config| config.data_streams(enabled))
+    }
+
     /// Sampling rules as JSON. `DD_TRACE_SAMPLING_RULES`.
     pub fn sampling_rules(self, json: impl std::fmt::Display) -> Self {
         self.configure(|config| config.sampling_rules(json))
