@@ -45,6 +45,8 @@ mod annotation;
 mod current;
 mod distributed;
 mod evaluation;
+#[cfg(feature = "evaluators")]
+pub mod evaluators;
 mod event;
 pub mod experiments;
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn labelled(self, name: &str) -> Vec<(String, EvaluatorResult)> {
+    pub(crate) fn labelled(self, name: &str) -> Vec<(String, EvaluatorResult)> {
         match self {
             Self::One(result) => vec![(name.to_owned(), result)],
             Self::Several {
