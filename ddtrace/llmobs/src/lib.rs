@@ -42,6 +42,7 @@
 //! * The trace has an id of its own, a decision of its own, and travels to other services on tracing's headers.
 
 mod annotation;
+mod capture;
 mod current;
 mod distributed;
 mod evaluation;
@@ -51,6 +52,8 @@ mod event;
 pub mod experiments;
 #[cfg(test)]
 mod golden_tests;
+#[doc(hidden)]
+pub mod instrument;
 mod json_text;
 mod kind;
 mod links;
@@ -72,9 +75,11 @@ mod span;
 mod span_tests;
 mod switch;
 mod telemetry;
+pub mod test_support;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod within;
 mod writer;
 
 pub use annotation::{AnnotateError, Annotation};

@@ -146,14 +146,14 @@ fn heard(value: Option<bool>) {
             (remote_config::text("llmobs.ml_app_name"), current_config())
         {
             let options = Options::default().ml_app(name);
-            replace(Running::new(Settings::read(&config, &options)));
+            go_on_with(Running::new(Settings::read(&config, &options)));
         }
     }
     set_on(on);
 }
 
 /// Goes on with other settings, and with what was found out and registered before.
-fn replace(running: Running) {
+fn go_on_with(running: Running) {
     if let Some(before) = peek().as_ref() {
         running.processor.store(before.processor.load_full());
         running
@@ -214,7 +214,7 @@ pub fn enable(options: Options) -> Result<(), EnableError> {
     }
     let running = Running::new(settings);
     telemetry::enabled(false, running.mode(), None);
-    replace(running);
+    go_on_with(running);
     on_injection(propagation::contribute);
     crate::providers::listen();
     set_on(true);
@@ -258,9 +258,14 @@ pub fn register_processor(
     }
 }
 
-#[cfg(test)]
-pub(crate) fn for_tests(running: Option<Running>) {
+/// Puts another product in the place of this one, or none; for tests.
+pub(crate) fn replace(running: Option<Running>) {
     IS_ON.store(running.is_some(), Ordering::Relaxed);
     RUNNING.store(running.map(Arc::new));
     on_injection(propagation::contribute);
+}
+
+/// Switches it on or off and tells nobody; for tests.
+pub(crate) fn pretend(on: bool) {
+    IS_ON.store(on, Ordering::Relaxed);
 }

@@ -20,7 +20,7 @@ mod switch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use switch::{on_switch, text};
+pub use switch::{on_list, on_switch, text};
 
 use self::file::SettingsFile;
 use super::capabilities::Capabilities;
