@@ -40,6 +40,7 @@
 //! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
 //! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
+//! | `llmobs-evaluators` | evaluators that run inside the program: `ddtrace::llmobs::evaluators` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
 //! | `async-openai` | spans for async-openai 0.41: `Client::new().traced()` by `ddtrace::async_openai::ClientExt`; LLM spans with `llmobs` | no |
 //! | `aws-sdk` | spans for the AWS SDK, of any service, and trace context in its messages: `aws_sdk_sqs::config::Builder::from(&sdk_config).interceptor(ddtrace::aws_sdk::interceptor())` | no |

@@ -8,6 +8,7 @@ mod disabled;
 mod dogstatsd;
 mod flare;
 mod kafka;
+mod llmobs;
 mod logging;
 mod opentelemetry;
 mod program;

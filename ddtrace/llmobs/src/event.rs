@@ -112,6 +112,8 @@ pub(crate) fn settle(
         config: said.config.take().map(flattened),
     };
 
+    #[cfg(feature = "evaluators")]
+    crate::evaluators::consider(record, &event.meta);
     if rides {
         let bytes = event.encode_for_trace(record, mode);
         settled.meta_struct = Some((STRUCT, bytes));

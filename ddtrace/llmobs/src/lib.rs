@@ -41,17 +41,15 @@
 //! * A panic in what the program hands in (a processor, an evaluator, a deferred answer) ends there.
 //! * The trace has an id of its own, a decision of its own, and travels to other services on tracing's headers.
 
-#![allow(
-    dead_code,
-    reason = "evaluations, prompts and experiments are on their way"
-)]
-
 mod annotation;
 mod capture;
 mod current;
 mod distributed;
+mod evaluation;
+#[cfg(feature = "evaluators")]
+pub mod evaluators;
 mod event;
-mod experiments;
+pub mod experiments;
 #[cfg(test)]
 mod golden_tests;
 #[doc(hidden)]
@@ -63,6 +61,7 @@ mod model;
 mod msgpack;
 mod node;
 mod processor;
+pub mod prompts;
 mod propagation;
 mod providers;
 mod queue;
@@ -87,6 +86,10 @@ pub use annotation::{AnnotateError, Annotation};
 pub use current::{AnnotationContext, annotation_context};
 pub use distributed::{
     DistributedContext, activate_distributed_headers, inject_distributed_headers,
+};
+pub use evaluation::{
+    Assessment, Evaluation, EvaluationError, Feedback, FeedbackTarget, Metric, Scope, Submitter,
+    Target,
 };
 pub use kind::Kind;
 pub use model::{
@@ -124,5 +127,20 @@ pub fn annotate(annotation: Annotation) -> Result<(), AnnotateError> {
             telemetry::annotated_nothing();
             Err(AnnotateError::NoActiveSpan)
         }
+    }
+}
+
+/// Has the worker send what there is, without blocking whoever awaits it.
+pub(crate) async fn worker_flush() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let flush = move || {
+        let _ = tell.send(flush());
+    };
+    if std::thread::Builder::new()
+        .name("ddtrace-flush".into())
+        .spawn(flush)
+        .is_ok()
+    {
+        let _ = told.await;
     }
 }
