@@ -42,6 +42,7 @@
 //! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
 //! | `async-openai` | spans for async-openai 0.41: `Client::new().traced()` by `ddtrace::async_openai::ClientExt`; LLM spans with `llmobs` | no |
+//! | `aws-sdk` | spans for the AWS SDK, of any service, and trace context in its messages: `aws_sdk_sqs::config::Builder::from(&sdk_config).interceptor(ddtrace::aws_sdk::interceptor())` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
@@ -73,6 +74,7 @@
 extern crate self as ddtrace;
 
 pub mod error;
+pub mod testing;
 #[doc = include_str!("docs/write_an_integration.md")]
 pub mod write_an_integration {}
 
@@ -100,6 +102,8 @@ pub use ddtrace_llmobs as llmobs;
 
 #[cfg(feature = "async-openai")]
 pub use ddtrace_async_openai as async_openai;
+#[cfg(feature = "aws-sdk")]
+pub use ddtrace_aws_sdk as aws_sdk;
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "hyper")]
@@ -187,6 +191,9 @@ pub use ddtrace_macros::main;
 #[doc = include_str!("docs/span.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::span;
+#[doc = include_str!("docs/test.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::test;
 #[doc = include_str!("docs/trace.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::trace;
@@ -196,12 +203,13 @@ pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
     plain_dependencies as dependencies, plain_git_metadata as git_metadata, plain_main as main,
-    plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+    plain_span as span, plain_test as test, plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::testing;
     pub use ddtrace_core::git_metadata::EmbeddedGit;
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;
