@@ -68,6 +68,9 @@ fn best(checkpoints: &Checkpoints, mut call: impl FnMut()) -> Duration {
         .unwrap_or_default()
 }
 
+/// A kind of checkpoint by its name.
+type Case<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
@@ -76,7 +79,7 @@ fn main() {
     let checkpoints = Checkpoints::record("bench");
     let incoming = arrived();
     let mut outgoing = HeaderMap::new();
-    let mut cases: Vec<(&str, Box<dyn FnMut() + '_>)> = vec![
+    let mut cases: Vec<Case<'_>> = vec![
         ("consume", Box::new(|| consume(&incoming))),
         ("produce", Box::new(|| produce(&mut outgoing))),
         ("produce-without-carrier", Box::new(produce_without_carrier)),
