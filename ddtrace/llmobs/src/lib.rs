@@ -51,7 +51,7 @@ mod current;
 mod distributed;
 mod evaluation;
 mod event;
-mod experiments;
+pub mod experiments;
 #[cfg(test)]
 mod golden_tests;
 mod json_text;
@@ -61,6 +61,7 @@ mod model;
 mod msgpack;
 mod node;
 mod processor;
+pub mod prompts;
 mod propagation;
 mod providers;
 mod queue;
@@ -124,5 +125,20 @@ pub fn annotate(annotation: Annotation) -> Result<(), AnnotateError> {
             telemetry::annotated_nothing();
             Err(AnnotateError::NoActiveSpan)
         }
+    }
+}
+
+/// Has the worker send what there is, without blocking whoever awaits it.
+pub(crate) async fn worker_flush() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let flush = move || {
+        let _ = tell.send(flush());
+    };
+    if std::thread::Builder::new()
+        .name("ddtrace-flush".into())
+        .spawn(flush)
+        .is_ok()
+    {
+        let _ = told.await;
     }
 }
