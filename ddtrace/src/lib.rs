@@ -49,6 +49,7 @@
 //! | `kafka` | `rdkafka` on tokio, and `data-streams` | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
+//! | `redis` | command spans for redis 1: `ddtrace::redis::Traced::new(connection, client.get_connection_info())` | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
@@ -56,6 +57,7 @@
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
+//! | `tokio-postgres` | query spans for tokio-postgres 0.7: `ddtrace::tokio_postgres::connect(config, tls)` | no |
 //! | `tonic` | server and client spans for gRPC calls of tonic 0.14: `Server::builder().layer(ddtrace::tonic::server::layer())`, `ddtrace::tonic::client::trace(channel)` | no |
 //! | `tower` | server and client spans for any `Service<http::Request<B>>`: `ddtrace::tower::server::layer()`, `ddtrace::tower::client::layer()` | no |
 //! | `tracing` | spans of the crate `tracing` as spans of this one, `registry().with(ddtrace::tracing::layer())`, and ids in its log records, `map_event_format(ddtrace::tracing::correlated)` | no |
@@ -112,6 +114,8 @@ pub use ddtrace_log as log;
 pub use ddtrace_opentelemetry as opentelemetry;
 #[cfg(feature = "rdkafka")]
 pub use ddtrace_rdkafka as rdkafka;
+#[cfg(feature = "redis")]
+pub use ddtrace_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
 #[cfg(feature = "rig")]
@@ -120,6 +124,8 @@ pub use ddtrace_rig as rig;
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
 pub use ddtrace_sqlx_0_8 as sqlx_0_8;
+#[cfg(feature = "tokio-postgres")]
+pub use ddtrace_tokio_postgres as tokio_postgres;
 #[cfg(feature = "tonic")]
 pub use ddtrace_tonic as tonic;
 #[cfg(feature = "tower")]

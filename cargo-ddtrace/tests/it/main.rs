@@ -8,6 +8,7 @@ mod client;
 mod faults;
 mod formats;
 mod forward;
+mod llm;
 mod payload;
 mod remote_config;
 mod rules;

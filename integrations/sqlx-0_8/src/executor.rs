@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
-use ddtrace_core::sql::{Commented, Query, Rows, Target};
+use ddtrace_core::sql::{Commented, LaterRows, Query, Target};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx_core::Error;
@@ -56,7 +56,7 @@ fn fetch_many<'e, 'q: 'e, DB: Driver>(
         };
         (span, stream)
     };
-    Box::pin(Rows::later(begin, observe::<DB>))
+    Box::pin(LaterRows::new(begin, observe::<DB>))
 }
 
 fn fetch_optional<'e, 'q: 'e, DB: Driver>(

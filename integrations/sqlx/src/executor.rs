@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
-use ddtrace_core::sql::{Query, Rows, Target};
+use ddtrace_core::sql::{LaterRows, Query, Target};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx_core::Error;
@@ -45,7 +45,7 @@ fn fetch_many<'e, 'q: 'e, DB: Driver>(
         let (span, query) = begin(&target, query);
         (span, DB::fetch_many(runner, query))
     };
-    Box::pin(Rows::later(begin, observe::<DB>))
+    Box::pin(LaterRows::new(begin, observe::<DB>))
 }
 
 fn fetch_optional<'e, 'q: 'e, DB: Driver>(

@@ -58,6 +58,12 @@
 //! With `DD_SQLX_TRACE_POOL_ACQUIRE=true` taking a connection from the pool is a span of its own, `sqlx.pool.acquire`: inside
 //! the query's span where the query runs on the pool, beside it where the program takes the connection.
 
+// Without a driver there is nothing to run.
+#![cfg_attr(
+    not(any(feature = "_sqlite", feature = "mysql", feature = "postgres")),
+    allow(dead_code, unused_imports, unused_macros)
+)]
+
 mod driver;
 mod execute;
 mod executor;

@@ -6,7 +6,8 @@
 //! * [`System`] is a kind of database, [`Target`] a particular one; an integration has a static of the first per kind
 //!   and makes one of the second per pool.
 //! * [`Query`] is a statement that runs: [`start`](Query::start) it, [`enter`](Query::enter) it around each step of the
-//!   library's, count what comes back, drop it. [`Query::run`] does that for a single future, [`Rows`] for a stream.
+//!   library's, count what comes back, drop it. [`Query::run`] does that for a single future, [`Rows`] and [`LaterRows`] for a
+//!   stream.
 //!   [`TransactionEnd`] is the same for commits and rollbacks, [`run_acquire`] for waiting for a connection.
 //! * [`Query::comment`] makes the text that Database Monitoring wants in front of a statement.
 //!
@@ -21,5 +22,5 @@ mod system;
 
 pub use comment::Comment;
 pub use query::{Commented, Failure, Query, TransactionEnd, run_acquire};
-pub use rows::Rows;
+pub use rows::{LaterRows, Rows};
 pub use system::{Sites, System, Target};

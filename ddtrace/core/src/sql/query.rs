@@ -1,6 +1,8 @@
 //! The spans of statements, commits and rollbacks.
 
 use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::comment::Comment;
@@ -22,6 +24,8 @@ pub struct Query {
     system: &'static System,
     /// Whether the rows that the database says it changed are those of another statement.
     only_reads: bool,
+    /// Whether the library says how many rows there were.
+    counts: bool,
     rows: u64,
     affected: u64,
 }
@@ -46,9 +50,14 @@ pub struct Failure {
 impl Failure {
     /// `kind` is the class of the error, which becomes `error.type`; `code` the database's own, such as `23505`.
     pub fn new(kind: &'static str, error: &dyn Error, code: Option<&str>) -> Self {
+        Self::with_message(kind, error.to_string(), code)
+    }
+
+    /// The same for an error that does not say enough by itself, or too much.
+    pub fn with_message(kind: &'static str, message: String, code: Option<&str>) -> Self {
         Self {
             kind,
-            message: error.to_string(),
+            message,
             code: code.map(str::to_owned),
         }
     }
@@ -88,7 +97,7 @@ fn open_unmeasured(
 }
 
 impl Query {
-    /// Opens the span of a statement.
+    /// Opens the span of a statement. Without a text, its resource is the name of the operation.
     pub fn start(
         settings: Option<Arc<Enabled>>,
         system: &'static System,
@@ -104,6 +113,7 @@ impl Query {
             settings,
             system,
             only_reads,
+            counts: true,
             rows: 0,
             affected: 0,
         };
@@ -122,7 +132,9 @@ impl Query {
         if settings.names_by_v1() {
             self.span.set_name(self.system.v1_query);
         }
-        self.span.set_resource(statement::capped(statement));
+        if !statement.is_empty() {
+            self.span.set_resource(statement::capped(statement));
+        }
         let (span, system) = (&mut self.span, self.system.name);
         events::dispatch::<SqlQueryStarted<'_>>(|| SqlQueryStarted::new(span, system, statement));
     }
@@ -199,6 +211,13 @@ impl Query {
         self.span.enter()
     }
 
+    /// Leaves the number of rows out: the library does not say it.
+    #[must_use]
+    pub fn uncounted(mut self) -> Self {
+        self.counts = false;
+        self
+    }
+
     /// Counts rows that came back.
     pub fn count_rows(&mut self, rows: u64) {
         self.rows += rows;
@@ -228,15 +247,38 @@ impl Query {
     {
         // What is left in `self` has no span to end.
         let span = std::mem::replace(&mut self.span, Span::off());
-        let system = self.system.name;
+        let (system, counts) = (self.system.name, self.counts);
         let observe = move |result: &Result<T, E>, span: &mut Span| match result {
-            Ok(output) => finish(span, system, rows(output)),
+            Ok(output) => finish(span, system, counts.then(|| rows(output))),
             Err(error) => {
                 failure(error).mark(span);
-                finish(span, system, 0);
+                finish(span, system, counts.then_some(0));
             }
         };
         instrument_with(span, future, observe).await
+    }
+
+    /// Runs the library's future that begins a stream, whose query it hands back with it.
+    pub async fn open<T, E, F>(
+        mut self,
+        future: F,
+        failure: fn(&E) -> Failure,
+    ) -> Result<(Self, T), E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut future = pin!(future);
+        let opened = poll_fn(|cx| {
+            let _active = self.enter();
+            future.as_mut().poll(cx)
+        });
+        match opened.await {
+            Ok(stream) => Ok((self, stream)),
+            Err(error) => {
+                self.fail(&failure(&error));
+                Err(error)
+            }
+        }
     }
 }
 
@@ -254,13 +296,20 @@ impl Drop for Query {
         } else {
             self.affected
         };
-        finish(&mut self.span, self.system.name, rows);
+        finish(
+            &mut self.span,
+            self.system.name,
+            self.counts.then_some(rows),
+        );
     }
 }
 
-fn finish(span: &mut Span, system: &'static str, rows: u64) {
+fn finish(span: &mut Span, system: &'static str, rows: Option<u64>) {
     if span.is_recording() {
-        span.set_tag("db.row_count", rows);
+        if let Some(rows) = rows {
+            span.set_tag("db.row_count", rows);
+        }
+        let rows = rows.unwrap_or_default();
         events::dispatch::<SqlQueryFinished<'_>>(|| SqlQueryFinished::new(span, system, rows));
     }
 }

@@ -81,7 +81,7 @@ impl Target {
         Self {
             host: Some(host.to_owned()),
             port: Some(port),
-            ..Self::local(database, user)
+            ..Self::somewhere(database, user)
         }
     }
 
@@ -89,7 +89,7 @@ impl Target {
     pub fn socket(socket: &Path, database: &str, user: &str) -> Self {
         Self {
             host: Some(socket.to_string_lossy().into_owned()),
-            ..Self::local(database, user)
+            ..Self::somewhere(database, user)
         }
     }
 
@@ -111,7 +111,8 @@ impl Target {
         }
     }
 
-    fn local(database: &str, user: &str) -> Self {
+    /// One that nobody knows the address of.
+    pub fn somewhere(database: &str, user: &str) -> Self {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Self {
             database: known(database),
