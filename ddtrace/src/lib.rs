@@ -151,9 +151,10 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
-/// The attributes of a product: real with its feature, else such as say that it is missing.
+/// The attributes and macros of a product: real with its feature, else such as say that it is missing.
 macro_rules! attributes {
-    ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$($(
+    ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$(attributes!(@ $feature: $($doc $name $plain $missing)*);)*};
+    (@ $feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*) => {$(
         #[doc = include_str!($doc)]
         #[cfg(all(feature = $feature, not(target_arch = "wasm32")))]
         pub use ddtrace_macros::$name;
@@ -162,12 +163,21 @@ macro_rules! attributes {
         #[doc = include_str!($doc)]
         #[cfg(not(feature = $feature))]
         pub use ddtrace_macros::$missing as $name;
-    )*)*};
+    )*};
 }
 
 attributes! {
     "data-streams":
         "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+    "llmobs":
+        "docs/llm.md" llm plain_llm missing_llm
+        "docs/workflow.md" workflow plain_workflow missing_workflow
+        "docs/agent.md" agent plain_agent missing_agent
+        "docs/tool.md" tool plain_tool missing_tool
+        "docs/task.md" task plain_task missing_task
+        "docs/embedding.md" embedding plain_embedding missing_embedding
+        "docs/llm_block.md" llm_block plain_llm_block missing_llm_block
+        "docs/retrieval.md" retrieval plain_retrieval missing_retrieval;
 }
 
 #[doc = include_str!("docs/git_metadata.md")]
@@ -204,4 +214,6 @@ pub mod __private {
     pub use ddtrace_core::trace::*;
     #[cfg(feature = "data-streams")]
     pub use ddtrace_data_streams::instrument as dsm;
+    #[cfg(feature = "llmobs")]
+    pub use ddtrace_llmobs::instrument as llm;
 }

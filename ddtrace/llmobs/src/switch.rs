@@ -239,9 +239,14 @@ pub fn register_processor(
     }
 }
 
-#[cfg(test)]
-pub(crate) fn for_tests(running: Option<Running>) {
+/// Puts another product in the place of this one, or none; for tests.
+pub(crate) fn replace(running: Option<Running>) {
     IS_ON.store(running.is_some(), Ordering::Relaxed);
     RUNNING.store(running.map(Arc::new));
     on_injection(propagation::contribute);
+}
+
+/// Switches it on or off and tells nobody; for tests.
+pub(crate) fn pretend(on: bool) {
+    IS_ON.store(on, Ordering::Relaxed);
 }
