@@ -54,6 +54,7 @@ mod annotation;
 mod capture;
 mod current;
 mod distributed;
+mod evaluation;
 mod event;
 pub mod experiments;
 #[cfg(test)]
@@ -92,6 +93,10 @@ pub use annotation::{AnnotateError, Annotation};
 pub use current::{AnnotationContext, annotation_context};
 pub use distributed::{
     DistributedContext, activate_distributed_headers, inject_distributed_headers,
+};
+pub use evaluation::{
+    Assessment, Evaluation, EvaluationError, Feedback, FeedbackTarget, Metric, Scope, Submitter,
+    Target,
 };
 pub use kind::Kind;
 pub use model::{
