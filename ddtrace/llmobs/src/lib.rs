@@ -22,6 +22,10 @@
 //! # Ok::<(), llmobs::AnnotateError>(())
 //! ```
 //!
+//! Calls of models that go through a client with an integration (reqwest, async-openai, rig) are such spans by themselves: OpenAI and whatever
+//! speaks its API, Anthropic, Gemini, Ollama, Bedrock, streams included. Nothing is added to a request. `DD_TRACE_OPENAI_ENABLED=false` leaves those of
+//! one provider out (`ANTHROPIC`, `GOOGLE_GENAI`, `OLLAMA`, `BEDROCK`).
+//!
 //! ```text
 //!   span, attributes, integrations ──> node (place among others, handed down by core)
 //!            │                         record (what was said) ── hangs on the span of tracing
@@ -97,6 +101,8 @@ pub use model::{
     ToolCall, ToolDefinition, ToolResult,
 };
 pub use processor::{ProcessedSpan, Processor};
+#[doc(hidden)]
+pub use providers::decode;
 pub use settings::{Options, Settings};
 pub use span::{Ending, ExportedSpan, Handle, LlmSpan, SpanBuilder, Start, mark_active};
 pub use switch::{EnableError, disable, enable, flush, is_on, register_processor, settings};
