@@ -191,6 +191,9 @@ pub use ddtrace_macros::main;
 #[doc = include_str!("docs/span.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::span;
+#[doc = include_str!("docs/test.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::test;
 #[doc = include_str!("docs/trace.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::trace;
@@ -200,7 +203,7 @@ pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
     plain_dependencies as dependencies, plain_git_metadata as git_metadata, plain_main as main,
-    plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+    plain_span as span, plain_test as test, plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.

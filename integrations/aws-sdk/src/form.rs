@@ -85,7 +85,20 @@ fn hex(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded_and_anything_is_read(text in ".*", bytes: Vec<u8>) {
+            prop_assert_eq!(decoded(&encoded(&text)), text.clone());
+            let _ = decoded(&text);
+            if let Some(form) = Form::parse(&bytes) {
+                let _ = form.highest("");
+            }
+        }
+    }
 
     #[test]
     fn forms_are_read_and_written() {

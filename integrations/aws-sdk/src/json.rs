@@ -112,7 +112,19 @@ pub(crate) fn size_of(members: &Members<'_>, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn objects_come_out_as_they_went_in(members in proptest::collection::btree_map(".*", ".*", 0..5), bytes: Vec<u8>) {
+            let text = serde_json::to_string(&members).unwrap();
+            let read = Members::parse(text.as_bytes()).unwrap();
+            prop_assert_eq!(read.to_text().unwrap(), text);
+            let _ = Members::parse(&bytes);
+        }
+    }
 
     #[test]
     fn what_is_not_replaced_stays_as_it_was_written() {
