@@ -28,6 +28,7 @@ pub mod cli;
 pub mod forward;
 pub mod history;
 pub mod intake;
+pub mod llm;
 pub mod rc;
 pub mod run;
 pub mod search;

@@ -51,6 +51,7 @@ fn price(cart: &Cart, a: u8, b: &str) -> Result<Money, Error> {
             );
     }
     let __dd_ret: Result<Money, Error> = { cart.sum() };
+    #[allow(unreachable_code)]
     if let ::core::result::Result::Err(__dd_error) = &__dd_ret {
         if ::ddtrace::__private::apply(__dd_error, (is_serious)) {
             __dd_span.fail(::ddtrace::__private::error(__dd_error).view());

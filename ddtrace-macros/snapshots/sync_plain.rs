@@ -14,6 +14,7 @@ pub fn price(cart: &Cart) -> Money {
     );
     let __dd_span = ::ddtrace::__private::enter(&__DD_SITE);
     let __dd_ret: Money = { cart.sum() };
+    #[allow(unreachable_code)]
     __dd_span.fail_if(::ddtrace::__private::failure(&__dd_ret).view());
     __dd_ret
 }

@@ -22,6 +22,7 @@ fn load(id: u64, key: String, mut rows: Vec<Row>) -> Result<Row, Error> {
             Ok(rows.remove(0))
         }
     });
+    #[allow(unreachable_code)]
     __dd_span.fail_if(::ddtrace::__private::failure(&__dd_ret).view());
     __dd_ret
 }

@@ -12,6 +12,7 @@ fn load(id: u64) -> Result<Row, Error> {
     );
     let __dd_span = ::ddtrace::__private::enter(&__DD_SITE);
     let __dd_ret: Result<Row, Error> = { fetch(id) };
+    #[allow(unreachable_code)]
     __dd_span.fail_if(::ddtrace::__private::failure(&__dd_ret).view());
     __dd_ret
 }

@@ -49,6 +49,7 @@ unsafe extern "C" fn login(
             Ok(())
         }
     });
+    #[allow(unreachable_code)]
     if let ::core::result::Result::Err(__dd_error) = &__dd_ret {
         __dd_span.fail_handled(::ddtrace::__private::error(__dd_error).view());
     }

@@ -177,7 +177,8 @@ fn llm(
             ),
         );
     }
-    let items = matches!(shape, Some(Shape::Stream | Shape::Iterator));
+    let items = matches!(shape, Some(Shape::Stream | Shape::Iterator))
+        || function.output.stream_in_result().is_some();
     if let (Some((_, span)), false) = (args.stream, items) {
         refuse(
             span,

@@ -34,12 +34,17 @@ pub(crate) fn missing(name: &str, feature: &str, item: TokenStream) -> TokenStre
     let mut out = item;
     let error = Error::at(
         Span::call_site(),
-        format!(
-            "`#[{name}]` needs the feature `{feature}` of the crate `ddtrace`: add `features = [\"{feature}\"]` to it in Cargo.toml"
-        ),
+        missing_feature(&format!("#[{name}]"), feature),
     );
     out.extend(error.into_compile_error());
     out
+}
+
+/// Says which feature is missing.
+pub(crate) fn missing_feature(name: &str, feature: &str) -> String {
+    format!(
+        "`{name}` needs the feature `{feature}` of the crate `ddtrace`: add `features = [\"{feature}\"]` to it in Cargo.toml"
+    )
 }
 
 fn try_attribute(

@@ -24,8 +24,10 @@ mod expand;
 mod function;
 mod git;
 mod layer;
+mod llm_macro;
 mod main_fn;
 mod span_macro;
+mod test_fn;
 mod tokens;
 
 use proc_macro::TokenStream;
@@ -110,6 +112,19 @@ pub fn plain_main(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Used through the crate `ddtrace`.
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    test_fn::expand(args.into(), item.into(), MODE).into()
+}
+
+/// `#[ddtrace::test]` that only makes the function a test.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn plain_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    test_fn::expand(args.into(), item.into(), Mode::Plain).into()
+}
+
+/// Used through the crate `ddtrace`.
 #[proc_macro]
 pub fn span(input: TokenStream) -> TokenStream {
     span_macro::span(input.into(), MODE).into()
@@ -133,6 +148,26 @@ pub fn trace_block(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn plain_trace_block(input: TokenStream) -> TokenStream {
     span_macro::trace_block(input.into(), Mode::Plain).into()
+}
+
+/// Used through the crate `ddtrace`.
+#[proc_macro]
+pub fn llm_block(input: TokenStream) -> TokenStream {
+    llm_macro::expand(input.into(), MODE).into()
+}
+
+/// `llm_block!` that only runs the block.
+#[doc(hidden)]
+#[proc_macro]
+pub fn plain_llm_block(input: TokenStream) -> TokenStream {
+    llm_macro::expand(input.into(), Mode::Plain).into()
+}
+
+/// `llm_block!` that says that the feature of its product is off.
+#[doc(hidden)]
+#[proc_macro]
+pub fn missing_llm_block(_input: TokenStream) -> TokenStream {
+    llm_macro::missing().into()
 }
 
 /// Used through the crate `ddtrace`.

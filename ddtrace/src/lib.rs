@@ -41,6 +41,8 @@
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
 //! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
+//! | `async-openai` | spans for async-openai 0.41: `Client::new().traced()` by `ddtrace::async_openai::ClientExt`; LLM spans with `llmobs` | no |
+//! | `aws-sdk` | spans for the AWS SDK, of any service, and trace context in its messages: `aws_sdk_sqs::config::Builder::from(&sdk_config).interceptor(ddtrace::aws_sdk::interceptor())` | no |
 //! | `axum` | server spans for axum 0.8: `Router::layer(ddtrace::axum::layer())` | no |
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
@@ -72,6 +74,7 @@
 extern crate self as ddtrace;
 
 pub mod error;
+pub mod testing;
 #[doc = include_str!("docs/write_an_integration.md")]
 pub mod write_an_integration {}
 
@@ -97,6 +100,10 @@ pub use ddtrace_data_streams as data_streams;
 #[cfg(feature = "llmobs")]
 pub use ddtrace_llmobs as llmobs;
 
+#[cfg(feature = "async-openai")]
+pub use ddtrace_async_openai as async_openai;
+#[cfg(feature = "aws-sdk")]
+pub use ddtrace_aws_sdk as aws_sdk;
 #[cfg(feature = "axum")]
 pub use ddtrace_axum as axum;
 #[cfg(feature = "hyper")]
@@ -142,9 +149,10 @@ pub fn builder() -> Builder {
     Builder::new()
 }
 
-/// The attributes of a product: real with its feature, else such as say that it is missing.
+/// The attributes and macros of a product: real with its feature, else such as say that it is missing.
 macro_rules! attributes {
-    ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$($(
+    ($($feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*;)*) => {$(attributes!(@ $feature: $($doc $name $plain $missing)*);)*};
+    (@ $feature:literal: $($doc:literal $name:ident $plain:ident $missing:ident)*) => {$(
         #[doc = include_str!($doc)]
         #[cfg(all(feature = $feature, not(target_arch = "wasm32")))]
         pub use ddtrace_macros::$name;
@@ -153,12 +161,21 @@ macro_rules! attributes {
         #[doc = include_str!($doc)]
         #[cfg(not(feature = $feature))]
         pub use ddtrace_macros::$missing as $name;
-    )*)*};
+    )*};
 }
 
 attributes! {
     "data-streams":
         "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+    "llmobs":
+        "docs/llm.md" llm plain_llm missing_llm
+        "docs/workflow.md" workflow plain_workflow missing_workflow
+        "docs/agent.md" agent plain_agent missing_agent
+        "docs/tool.md" tool plain_tool missing_tool
+        "docs/task.md" task plain_task missing_task
+        "docs/embedding.md" embedding plain_embedding missing_embedding
+        "docs/llm_block.md" llm_block plain_llm_block missing_llm_block
+        "docs/retrieval.md" retrieval plain_retrieval missing_retrieval;
 }
 
 #[doc = include_str!("docs/git_metadata.md")]
@@ -174,6 +191,9 @@ pub use ddtrace_macros::main;
 #[doc = include_str!("docs/span.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::span;
+#[doc = include_str!("docs/test.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::test;
 #[doc = include_str!("docs/trace.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::trace;
@@ -183,16 +203,19 @@ pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
     plain_dependencies as dependencies, plain_git_metadata as git_metadata, plain_main as main,
-    plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+    plain_span as span, plain_test as test, plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::testing;
     pub use ddtrace_core::git_metadata::EmbeddedGit;
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;
     pub use ddtrace_core::trace::*;
     #[cfg(feature = "data-streams")]
     pub use ddtrace_data_streams::instrument as dsm;
+    #[cfg(feature = "llmobs")]
+    pub use ddtrace_llmobs::instrument as llm;
 }

@@ -25,7 +25,7 @@ pub(crate) struct Payload {
 pub(crate) struct Bucket {
     duration: u64,
     pub(crate) stats: Vec<Group>,
-    backlogs: Vec<Backlog>,
+    pub(crate) backlogs: Vec<Backlog>,
     transactions: Option<serde_bytes_of::Bytes>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) struct Group {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Backlog {
-    tags: Vec<String>,
-    value: i64,
+    pub(crate) tags: Vec<String>,
+    pub(crate) value: i64,
 }
 
 /// MessagePack's bytes, which are no list of numbers.

@@ -145,6 +145,30 @@ fn a_message_passes_from_python_to_rust_to_python_in_one_trace_and_on_one_pathwa
     ] {
         assert_eq!(span["meta"]["pathway.hash"], Value::from(hash.to_string()));
     }
+    // How far our program is, for the lag that the backend computes.
+    let backlogs: Vec<_> = payloads(&agent)
+        .into_iter()
+        .filter(|payload| payload.lang == "rust")
+        .flat_map(|payload| payload.stats)
+        .flat_map(|bucket| bucket.backlogs)
+        .map(|backlog| (backlog.tags.join(" "), backlog.value))
+        .collect();
+    for (start, value) in [
+        (
+            "type:kafka_commit consumer_group:billing topic:orders partition:0",
+            1,
+        ),
+        (
+            "type:kafka_produce topic:invoices partition:0 kafka_cluster_id:",
+            0,
+        ),
+        ("type:kafka_high_watermark topic:orders partition:0", 1),
+    ] {
+        let found = backlogs
+            .iter()
+            .any(|(tags, of)| tags.starts_with(start) && *of == value);
+        assert!(found, "{start} {value}: {backlogs:#?}");
+    }
     agent.assert_checks_passed();
 }
 

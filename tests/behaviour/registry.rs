@@ -11,6 +11,7 @@ fn every_integration_and_every_annotated_function_is_listed() {
     let ended = process::run(&mut command(&["registry"], "http://127.0.0.1:9"));
     let expected = json!({
         "integrations": [
+            "aws-sdk 1",
             "axum 0.8",
             "hyper 1",
             "kafka 0.39",

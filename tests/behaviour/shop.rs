@@ -66,6 +66,14 @@ fn the_shop_passes_every_check_with_traces_across_its_services() {
     for component in ["axum", "reqwest", "sqlx"] {
         assert!(components.contains(component), "{components:?}");
     }
+    // The assistant, what it looks up, and what it asks the model.
+    let names: BTreeSet<&str> = spans
+        .iter()
+        .filter_map(|span| span["name"].as_str())
+        .collect();
+    for name in ["support assistant", "look up", "openai.request"] {
+        assert!(names.contains(name), "{names:?}");
+    }
     assert!(
         spans.iter().any(|span| span["error"].as_u64() == Some(1)),
         "some orders fail"

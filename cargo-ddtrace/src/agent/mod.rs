@@ -109,6 +109,7 @@ impl Agent {
             keep_all: options.keep_all,
             viewer,
         };
+        let llm = crate::llm::Llm::new(options.limits.llm(), options.data.as_deref());
         let data_streams = crate::streams::Streams::new(options.limits.streams());
         let store = Arc::new(Store::new(options.limits));
         let shared = Shared::new(Inner {
@@ -129,6 +130,7 @@ impl Agent {
             telemetry: intake::telemetry::Sessions::default(),
             history: crate::history::History::open(options.data, options.impact),
             data_streams,
+            llm,
             in_hand: intake::body::InHand::default(),
             streams: AtomicUsize::new(0),
             info_asked: AtomicU64::new(0),

@@ -44,5 +44,6 @@ pub(super) async fn put_rates(
 
 pub(super) async fn clear(State(shared): State<Shared>) -> Json<Value> {
     shared.data_streams().clear();
+    shared.llm().clear();
     Json(json!({"rev": shared.store().clear()}))
 }

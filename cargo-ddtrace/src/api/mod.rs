@@ -6,6 +6,7 @@
 pub mod control;
 pub mod error;
 pub mod export;
+pub mod llm;
 pub mod map;
 pub mod peers;
 pub mod problems;
@@ -40,6 +41,7 @@ use crate::intake::faults::Faults;
 use crate::intake::info::{Info, Settings};
 use crate::intake::rates::Rates;
 use crate::intake::telemetry::Sessions;
+use crate::llm::Llm;
 use crate::rc::RemoteConfig;
 use crate::security::Policy;
 use crate::store::Store;
@@ -70,6 +72,7 @@ pub struct Inner {
     pub(crate) telemetry: Sessions,
     pub(crate) history: History,
     pub(crate) data_streams: Streams,
+    pub(crate) llm: Llm,
     pub(crate) in_hand: InHand,
     pub(crate) streams: AtomicUsize,
     pub(crate) info_asked: AtomicU64,
@@ -138,6 +141,11 @@ impl Shared {
         &self.0.data_streams
     }
 
+    /// LLM Observability.
+    pub fn llm(&self) -> &Llm {
+        &self.0.llm
+    }
+
     /// Judges what was waited for; `all`: nothing will come any more.
     pub fn judge(&self, all: bool) {
         let now = crate::store::now();
@@ -200,8 +208,17 @@ pub fn routes() -> Router<Shared> {
         )
         .route("/api/streams", get(streams::get))
         .route("/api/streams/transactions", get(streams::transactions))
+        .route("/api/llm/traces", get(llm::traces))
+        .route("/api/llm/traces/{id}", get(llm::trace))
+        .route("/api/llm/traces/{id}/spans/{span}", get(llm::span))
+        .route("/api/llm/sessions", get(llm::sessions))
+        .route("/api/llm/evaluations", get(llm::evaluations))
+        .route("/api/llm/prompts", get(llm::prompts))
+        .route("/api/llm/experiments", get(llm::experiments))
+        .route("/api/llm/experiments/{id}", get(llm::experiment))
         .route("/api/tests/sessions", get(tests::sessions))
         .route("/api/tests/sessions/{id}", get(tests::session))
+        .route("/api/tests/sessions/{id}/coverage", get(tests::coverage))
         .route("/api/tests/test", get(tests::test))
         .route("/api/tests/management", post(tests::manage))
         .route("/api/clear", post(control::clear))

@@ -26,6 +26,7 @@ pub(super) fn show(shared: &Shared, store: &Kept) -> Value {
     let (spans, requests, summaries) = store.memory();
     let counts = &store.counts;
     let streams = shared.data_streams().lock().memory();
+    let llm = shared.llm().lock().memory() + shared.llm().backend().memory();
     json!({
         "name": "cargo-ddtrace",
         "version": env!("CARGO_PKG_VERSION"),
@@ -61,7 +62,8 @@ pub(super) fn show(shared: &Shared, store: &Kept) -> Value {
             "requests": requests,
             "summaries": summaries,
             "streams": streams,
-            "total": spans + requests + summaries + streams,
+            "llm": llm,
+            "total": spans + requests + summaries + streams + llm,
         },
         "evicted": {"spans": counts.evicted_spans, "traces": counts.evicted_traces, "requests": store.requests.evicted},
         "kept_since": store.kept_since().map(|time| time.to_string()),

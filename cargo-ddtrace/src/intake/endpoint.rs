@@ -1,5 +1,6 @@
 //! Which path takes what.
 
+use super::llm::Llm;
 use super::tests::{self, Tests};
 
 /// What an endpoint takes.
@@ -11,6 +12,7 @@ pub(super) enum Endpoint {
     Telemetry,
     RemoteConfig,
     PipelineStats,
+    Llm(Llm),
     Tests(Tests),
     /// Taken and kept, not understood.
     Other,
@@ -41,8 +43,11 @@ impl Endpoint {
             "/v0.1/pipeline_stats" => Endpoint::PipelineStats,
             "/v1/input" => Endpoint::Other,
             path => tests::behind_proxy(path)
-                .and_then(|(path, _)| Tests::of(path))
-                .map_or(Endpoint::Unknown, Endpoint::Tests),
+                .and_then(|(path, _)| {
+                    let tests = Tests::of(path).map(Endpoint::Tests);
+                    tests.or_else(|| Llm::of(path).map(Endpoint::Llm))
+                })
+                .unwrap_or(Endpoint::Unknown),
         }
     }
 
@@ -54,6 +59,7 @@ impl Endpoint {
             Endpoint::Telemetry => "telemetry",
             Endpoint::RemoteConfig => "config",
             Endpoint::PipelineStats => "streams",
+            Endpoint::Llm(_) => "llm",
             Endpoint::Tests(_) => "tests",
             Endpoint::Other => "other",
             Endpoint::Unknown => "unknown",

@@ -14,6 +14,7 @@ mod endpoint;
 pub mod faults;
 pub mod info;
 pub mod json;
+mod llm;
 pub mod model;
 pub mod msgpack;
 mod multipart;
@@ -79,8 +80,11 @@ pub async fn handle(State(shared): State<Shared>, request: Request) -> Response 
     } else {
         Endpoint::of(&path)
     };
-    let takes = matches!(parts.method, Method::POST | Method::PUT)
-        || (endpoint == Endpoint::RemoteConfig && parts.method == Method::GET);
+    let takes = match endpoint {
+        Endpoint::Llm(llm::Llm::Question) => true,
+        Endpoint::RemoteConfig if parts.method == Method::GET => true,
+        _ => matches!(parts.method, Method::POST | Method::PUT),
+    };
     let length = parts
         .headers
         .get(header::CONTENT_LENGTH)
@@ -118,7 +122,9 @@ pub async fn handle(State(shared): State<Shared>, request: Request) -> Response 
         Err(error) => refuse(&shared, kept, &error, begun),
         Ok((body, inflated)) => {
             kept.inflated = inflated.len();
-            let (answer, number) = if takes {
+            let (answer, number) = if let (true, Endpoint::Llm(llm)) = (takes, endpoint) {
+                llm::take(&shared, llm, kept, &parts, &inflated, begun)
+            } else if takes {
                 take(
                     &shared,
                     endpoint,

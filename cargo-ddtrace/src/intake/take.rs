@@ -10,7 +10,7 @@ use super::body::BodyError;
 use super::endpoint::{Endpoint, Version};
 use super::model::Payload;
 use super::msgpack::{DecodeError, Fault};
-use super::{json, stats, streams, telemetry, tests, v1, v04, v05, v07};
+use super::{json, llm, stats, streams, telemetry, tests, v1, v04, v05, v07};
 use crate::api::Shared;
 use crate::store::counts::Client;
 use crate::store::requests::{Raw, Request as KeptRequest};
@@ -196,6 +196,8 @@ pub(super) fn take(
                 Err(error) => undecodable(shared, kept, &error, begun),
             }
         }
+        // These need more of the request; `handle` gives it to them.
+        Endpoint::Llm(_) => finish(shared, kept, Answer::ok("{}"), None, &none, begun),
         Endpoint::PipelineStats => streams::take(shared, kept, headers, body, begun),
         Endpoint::Tests(kind) => tests::take(shared, kind, kept, headers, body, begun),
         Endpoint::RemoteConfig => {
@@ -377,9 +379,14 @@ fn take_traces(
 
     let mut findings = Findings::default();
     let secrets = secret::mask(&mut payload);
+    let llm_spans = llm::carried(shared, &mut payload, &mut findings);
+    let has_llm_secrets = findings
+        .list
+        .iter()
+        .any(|found| found.rule.id == secret::SECRET.id);
     kept.raw = match body.is_empty() {
         true => Raw::Empty,
-        false if secrets.is_empty() => Raw::Kept(body.clone()),
+        false if secrets.is_empty() && !has_llm_secrets => Raw::Kept(body.clone()),
         false => Raw::Secret,
     };
     for finding in secrets {
@@ -426,7 +433,7 @@ fn take_traces(
         .answer(optional("datadog-rates-payload-version").as_deref());
     let strict = shared.is_strict();
 
-    shared.store().change(|store| {
+    let (answer, number) = shared.store().change(|store| {
         store.counts.sampled_out_traces += p0_traces;
         store.counts.sampled_out_spans += p0_spans;
         let taken = store.take_payload(&payload, &findings, client, received);
@@ -465,7 +472,9 @@ fn take_traces(
         kept.micros = begun.elapsed().as_micros() as u64;
         let number = store.keep_request(kept, Some(&payload), &findings);
         (answer, number)
-    })
+    });
+    llm::keep(shared, llm_spans, Vec::new(), number);
+    (answer, number)
 }
 
 fn or(first: &str, second: &str) -> String {

@@ -39,7 +39,11 @@ pub(super) fn behind_proxy(path: &str) -> Option<(&str, bool)> {
             return Some((rest, compressed));
         }
     }
-    path.starts_with("/api/v2/").then_some((path, true))
+    let agentless = ["/api/v2/", "/api/intake/", "/api/unstable/"];
+    agentless
+        .iter()
+        .any(|beginning| path.starts_with(beginning))
+        .then_some((path, true))
 }
 
 impl Tests {

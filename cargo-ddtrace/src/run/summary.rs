@@ -17,6 +17,7 @@ pub struct Summary {
     problems: BTreeMap<&'static str, u64>,
     levels: [u64; 4],
     streams: crate::streams::Counts,
+    llm: crate::llm::Counts,
     products: Vec<&'static str>,
     ended: Ended,
     took: Duration,
@@ -26,6 +27,7 @@ impl Summary {
     /// Takes the counts of an agent.
     pub fn of(shared: &Shared, ended: Ended, took: Duration) -> Summary {
         let streams = shared.data_streams().lock().counts;
+        let llm = shared.llm().lock().counts;
         let store = shared.store().lock();
         let seen = |beginning: &str| {
             store
@@ -39,6 +41,7 @@ impl Summary {
             ("stats", seen("/v0.6/stats")),
             ("telemetry", seen("/telemetry/proxy/")),
             ("data_streams", seen("/v0.1/pipeline_stats")),
+            ("llmobs", llm.spans + llm.evaluations > 0),
             ("profiling", seen("/profiling/")),
             ("debugging", seen("/debugger/")),
             ("remote_config", seen("/v0.7/config")),
@@ -47,6 +50,7 @@ impl Summary {
         Summary {
             counts: store.counts.clone(),
             streams,
+            llm,
             problems: store
                 .problems
                 .groups()
@@ -96,6 +100,12 @@ impl Summary {
             "evicted": counts.evicted_spans,
             "requests": counts.paths,
             "products": self.products,
+            "llmobs": {
+                "spans": self.llm.spans,
+                "traces": self.llm.traces,
+                "errors": self.llm.errors,
+                "evaluations": self.llm.evaluations,
+            },
             "data_streams": {
                 "payloads": self.streams.payloads,
                 "points": self.streams.points,

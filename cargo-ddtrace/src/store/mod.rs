@@ -71,6 +71,10 @@ impl Limits {
         self.memory / 100 * 15
     }
 
+    pub(crate) fn llm(&self) -> usize {
+        self.memory / 100 * 10
+    }
+
     pub(crate) fn streams(&self) -> usize {
         self.memory / 100 * 5
     }

@@ -16,6 +16,7 @@
 pub mod chunk;
 pub mod ids;
 pub mod known;
+pub mod llm;
 pub mod normalise;
 pub mod remote_config;
 pub mod request;
@@ -119,6 +120,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         remote_config::RULES,
         telemetry::RULES,
         streams::RULES,
+        llm::RULES,
     ]
     .into_iter()
     .flatten()

@@ -27,7 +27,7 @@ use axum::routing::get;
 use crate::api::Shared;
 
 /// The addresses that show the page; which view they mean is decided by `assets/app.js`.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "/",
     "/trace/{id}",
     "/compare",
@@ -37,6 +37,8 @@ const PAGES: [&str; 12] = [
     "/requests",
     "/requests/{n}",
     "/settings",
+    "/llm",
+    "/llm/{*rest}",
     "/streams",
     "/tests",
     "/tests/{id}",

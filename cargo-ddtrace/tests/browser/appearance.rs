@@ -1,7 +1,7 @@
 //! Themes, contrast, small screens, less motion.
 
 use super::Stage;
-use super::feed;
+use super::{feed, llm_feed, streams_feed};
 
 /// Every text whose contrast with what lies behind it is under 4.5, as `text: ratio`. Colours come out of the
 /// browser in whatever notation was written, so a canvas turns them into numbers.
@@ -40,6 +40,10 @@ fn text_has_contrast_on_every_page_in_both_themes() {
         b"\x91\x91\x81\xa4name",
         1,
     );
+    streams_feed::shop(&stage.agent.address);
+    llm_feed::support(&stage.agent.address);
+    llm_feed::experiment(&stage.agent.address);
+    let call = format!("/llm/{:032x}?span=1005", 1);
     let trace = format!("/trace/{:032x}", 0x5001);
     let span = format!("{trace}?span={}", 0x5001 * 1000 + 5);
     let places = [
@@ -49,15 +53,23 @@ fn text_has_contrast_on_every_page_in_both_themes() {
         ("/map?node=payments", "map"),
         ("/problems", "problems"),
         ("/requests", "requests"),
+        ("/streams", "streams"),
+        ("/streams?view=lag", "streams-lag"),
+        ("/streams?view=pathways", "streams-pathways"),
+        ("/llm", "llm"),
+        (&call, "llm-call"),
+        ("/llm?view=evaluations", "llm-evaluations"),
+        ("/llm?view=experiments", "llm-experiments"),
+        ("/llm/session/s-42", "llm-session"),
     ];
     for scheme in ["light", "dark"] {
         stage.browser.prefer(scheme, true);
         for (place, name) in places {
             stage.open(place);
             stage.browser.wait(
-                "document.querySelector('main .row, main .map, main .problem-group') !== null",
+                "document.querySelector('main .row, main .map, main .problem-group, main table, main .llm-message') !== null",
             );
-            if place.contains("span=") {
+            if place.starts_with("/trace/") && place.contains("span=") {
                 stage
                     .browser
                     .wait("document.querySelector('.detail [role=tabpanel] .pairs') !== null");
@@ -102,6 +114,10 @@ fn everything_fits_on_a_narrow_screen() {
     for number in 0..4 {
         stage.send(feed::checkout(number, number == 1));
     }
+    streams_feed::shop(&stage.agent.address);
+    llm_feed::support(&stage.agent.address);
+    llm_feed::experiment(&stage.agent.address);
+    let call = format!("/llm/{:032x}?span=1005", 1);
     let trace = format!("/trace/{:032x}", 0x5001);
     let span = format!("{trace}?span={}", 0x5001 * 1000 + 5);
     for (place, name) in [
@@ -114,9 +130,16 @@ fn everything_fits_on_a_narrow_screen() {
         ("/live", "live"),
         ("/settings", "settings"),
         ("/tests", "tests"),
+        ("/streams", "streams"),
+        ("/streams?view=lag", "streams-lag"),
+        ("/streams?view=pathways", "streams-pathways"),
+        ("/llm", "llm"),
+        (&call, "llm-call"),
+        ("/llm?view=prompts", "llm-prompts"),
+        ("/llm/session/s-42", "llm-session"),
     ] {
         stage.open(place);
-        stage.browser.wait("document.querySelector('main .row, main .map, main .problem-group, main .empty') !== null");
+        stage.browser.wait("document.querySelector('main .row, main .map, main .problem-group, main .empty, main table, main .llm-message') !== null");
         assert_eq!(
             stage.browser.eval("document.documentElement.scrollWidth"),
             375,

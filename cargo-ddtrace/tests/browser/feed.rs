@@ -101,17 +101,23 @@ pub(crate) fn post(
     traces: usize,
 ) -> Answer {
     let traces = traces.to_string();
-    post_with(
-        address,
-        path,
-        content_type,
-        &[("X-Datadog-Trace-Count", &traces)],
-        body,
-    )
+    let headers = [("X-Datadog-Trace-Count", traces.as_str())];
+    request("PUT", address, path, content_type, &headers, body)
 }
 
-/// A request with the headers of a tracer, and others.
+/// The same with POST and other headers.
 pub(crate) fn post_with(
+    address: &str,
+    path: &str,
+    content_type: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    request("POST", address, path, content_type, headers, body)
+}
+
+fn request(
+    method: &str,
     address: &str,
     path: &str,
     content_type: &str,
@@ -120,7 +126,7 @@ pub(crate) fn post_with(
 ) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the agent listens");
     let mut head = format!(
-        "PUT {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
          Datadog-Meta-Lang: rust\r\nDatadog-Meta-Lang-Version: 1.95.0\r\nDatadog-Meta-Tracer-Version: 0.1.0\r\n",
         body.len()
     );

@@ -12,6 +12,8 @@ mod driver;
 mod feed;
 mod layout;
 mod list;
+mod llm;
+mod llm_feed;
 mod pages;
 mod reading;
 mod settings;

@@ -3,13 +3,14 @@
 use super::Stage;
 use super::feed::{self, Span};
 
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Traces"),
     ("/map", "Service map"),
     ("/live", "Live"),
     ("/problems", "Problems"),
     ("/requests", "Requests"),
     ("/settings", "Settings"),
+    ("/llm", "LLM"),
     ("/streams", "Streams"),
     ("/tests", "Tests"),
 ];

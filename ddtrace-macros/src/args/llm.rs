@@ -40,6 +40,21 @@ pub(crate) enum LlmKind {
 }
 
 impl LlmKind {
+    const ALL: [LlmKind; 7] = [
+        Self::Llm,
+        Self::Workflow,
+        Self::Agent,
+        Self::Tool,
+        Self::Task,
+        Self::Embedding,
+        Self::Retrieval,
+    ];
+
+    /// The kind of this name.
+    pub(crate) fn named(name: &str) -> Option<LlmKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The attribute's name, which is also what the kind is called in Datadog.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -285,7 +285,7 @@ impl Kind {
 }
 
 /// A path such as `crate::telemetry::ddtrace`, and nothing else.
-pub(super) fn path(expr: &Expr) -> Result<TokenStream> {
+pub(crate) fn path(expr: &Expr) -> Result<TokenStream> {
     let is_path = expr.tokens().clone().into_iter().all(|token| match token {
         TokenTree::Ident(_) => true,
         TokenTree::Punct(punct) => punct.as_char() == ':',

@@ -4,12 +4,12 @@
 //! poll. Only if a function that is not `async` has options to be computed from its arguments does it
 //! begin with the call, because the arguments may be gone afterwards.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::quote_spanned;
 
 use super::outcome::Outcome;
 use super::signature::{desugar, with_body};
-use super::{Plan, block, capture_all, checkpoint, llm, site, values};
+use super::{Plan, capture_all, checkpoint, llm, site, values};
 use crate::args::Shape;
 use crate::function::attrs::hidden;
 use crate::function::body::{BoxedTail, boxed_tail};
@@ -37,7 +37,7 @@ fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let on = enabled(plan);
     let expect = expected_type(plan);
     let prelude = in_future(plan);
-    let block = block(body);
+    let block = super::block(body);
     let at_end = plan.at_end();
     let rest = if at_end.is_empty() {
         ours!(#expect #prelude #block)
@@ -62,6 +62,18 @@ fn async_fn(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let future = ours!(async move { #captures #rest });
     let call = instrument(plan, &future, &outcome);
     with_body(plan.function, &ours!(#statics #on #call.await))
+}
+
+/// `async { … }` by itself, as an expression.
+pub(crate) fn block(plan: &Plan<'_>, asyncness: &[TokenTree], body: &Body) -> TokenStream {
+    let statics = statics(plan);
+    let outcome = Outcome::new(plan, plan.function.output.ty(), false);
+    let on = enabled(plan);
+    let prelude = in_future(plan);
+    let block = super::block(body);
+    let future = ours!(#(#asyncness)* { #prelude #block });
+    let call = instrument(plan, &future, &outcome);
+    ours!({ #statics #on #call })
 }
 
 /// `Box::pin(async move { … })` at the end of the body: the future is wrapped inside its box.
@@ -187,7 +199,7 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
 /// What the body of such a function makes.
 fn value(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let private = &plan.private;
-    let block = block(body);
+    let block = super::block(body);
     if plan.seen.leaves_early {
         let captures = capture_all(&Params::new(&plan.function.inputs));
         let ty = inferable(&plan.function.output.ty());
@@ -207,7 +219,7 @@ fn value(plan: &Plan<'_>, body: &Body) -> TokenStream {
 
 /// `let __dd_start = …`: a span that has begun if something has to be known of the call, else how it will begin. Says
 /// which.
-fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
+pub(super) fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
     if !plan.has_span || plan.args.enter_on_poll.is_some() {
         return (TokenStream::new(), false);
     }
@@ -217,32 +229,46 @@ fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
     if !started {
         return (ours!(let __dd_start = #begin;), false);
     }
-    let prelude = (!prelude.is_empty()).then(|| ours!(if __dd_span.is_recording() { #prelude }));
     let entered = plan.kind.is_some() || plan.checkpoint.is_some();
     let mutable = entered.then(|| ours!(mut));
-    let begin = ours! {
-        let #mutable __dd_start = {
-            let mut __dd_span = #begin.start();
-            #prelude
-            __dd_span
-        };
-    };
-    let kind = plan.kind.map(|args| {
-        let begin = llm::begin(&plan.private);
-        let inputs = llm::at_start(args, plan);
-        ours! {
-            let __dd_llm = {
-                let __dd_entered = __dd_start.enter();
-                #begin
+    let Some(args) = plan.kind else {
+        let prelude =
+            (!prelude.is_empty()).then(|| ours!(if __dd_span.is_recording() { #prelude }));
+        let begin = ours! {
+            let #mutable __dd_start = {
+                let mut __dd_span = #begin.start();
+                #prelude
+                __dd_span
             };
-            #inputs
+        };
+        return (begin, true);
+    };
+    // What the options of the span say goes over what the kind says.
+    let prelude = (!prelude.is_empty()).then(|| {
+        ours! {
+            {
+                let __dd_span = &mut __dd_start;
+                if __dd_span.is_recording() { #prelude }
+            }
         }
     });
-    (ours!(#begin #kind), true)
+    let begin_kind = llm::begin(plan, &ours!(__dd_on));
+    let inputs = llm::at_start(args, plan);
+    let begin = ours! {
+        let mut __dd_start = #begin.start();
+        let __dd_llm = {
+            let __dd_entered = __dd_start.enter();
+            let __dd_llm = #begin_kind;
+            #inputs
+            __dd_llm
+        };
+        #prelude
+    };
+    (begin, true)
 }
 
 /// The statics that stand before everything else.
-fn statics(plan: &Plan<'_>) -> TokenStream {
+pub(super) fn statics(plan: &Plan<'_>) -> TokenStream {
     let site = plan.has_span.then(|| site::site(plan));
     let call = plan.kind.map(|args| llm::call(args, plan));
     ours!(#site #call)
@@ -307,7 +333,7 @@ fn start(plan: &Plan<'_>) -> TokenStream {
 }
 
 /// `enabled = e` is decided once, at the call.
-fn enabled(plan: &Plan<'_>) -> TokenStream {
+pub(super) fn enabled(plan: &Plan<'_>) -> TokenStream {
     match &plan.args.enabled {
         Some(enabled) => {
             let span = ours_at(enabled.span());
@@ -349,7 +375,7 @@ fn in_future(plan: &Plan<'_>) -> TokenStream {
 
 /// Tells an `async` block what it returns, so that `?`, `Ok(…)` and coercions in it find the type that
 /// the function declares, and a wrong type is an error at the value.
-fn expected_type(plan: &Plan<'_>) -> TokenStream {
+pub(super) fn expected_type(plan: &Plan<'_>) -> TokenStream {
     let output = &plan.function.output;
     let ty = inferable(&output.ty());
     match ty.to_string().as_str() {

@@ -36,7 +36,7 @@ pub(crate) fn add_to_span(
     }
     span.propagate = span.propagate.or(args.propagate);
     if let (None, Some((_, place)), None) = (span.shape, args.stream, &function.asyncness) {
-        if function.output.shape().is_none() {
+        if function.output.shape().is_none() && may_yield(function) {
             let iterator = function
                 .output
                 .tokens()
@@ -50,6 +50,18 @@ pub(crate) fn add_to_span(
             span.shape = Some((shape, place));
         }
     }
+}
+
+/// Whether the return type may be a stream or an iterator: it is none of the usual others.
+fn may_yield(function: &Function) -> bool {
+    let ty = function.output.ty();
+    let first = ty.clone().into_iter().next();
+    fallible(&ty) != Fallible::No
+        || first.is_some_and(|first| {
+            ["impl", "Pin", "Box", "std", "core"]
+                .iter()
+                .any(|name| is_ident(&first, name))
+        })
 }
 
 /// The name that is known to the compiler: the one that was given as text, else the function's.
@@ -76,9 +88,20 @@ pub(crate) fn call(args: &LlmArgs, plan: &Plan<'_>) -> TokenStream {
     }
 }
 
-/// What begins the recording, with the function's span being the active one.
-pub(crate) fn begin(private: &TokenStream) -> TokenStream {
-    ours!(#private::llm::begin(&__DD_LLM, &__DD_SITE))
+/// What begins the recording, with the function's span being the active one. `on` tells of a span that exists only while
+/// the product is on whether it is there: nothing is looked up a second time.
+pub(crate) fn begin(plan: &Plan<'_>, on: &TokenStream) -> TokenStream {
+    let private = &plan.private;
+    let on = is_on(plan, on);
+    ours!(#private::llm::begin(#on, &__DD_LLM, &__DD_SITE))
+}
+
+fn is_on(plan: &Plan<'_>, on: &TokenStream) -> TokenStream {
+    let private = &plan.private;
+    match plan.of_kind {
+        true => on.clone(),
+        false => ours!(#private::llm::is_on()),
+    }
 }
 
 /// What is recorded before the body runs, on `__dd_llm`; empty if there is nothing.
@@ -158,25 +181,8 @@ pub(crate) fn at_return(args: &LlmArgs, plan: &Plan<'_>, outcome: &Outcome) -> T
 /// The same of the value behind the reference `ret`.
 fn read(args: &LlmArgs, plan: &Plan<'_>, ret: &TokenStream, looks_for_errors: bool) -> TokenStream {
     let private = &plan.private;
-    let failure = looks_for_errors.then(|| {
-        let err = &plan.args.err;
-        let record = ours!(__dd_llm.fail(#private::error(__dd_error).view()););
-        let record = match &err.filter {
-            Some(filter) => {
-                let span = ours_at(filter.span());
-                let private = located_at(private, span);
-                let test = quote_spanned!(span=> #private::apply(__dd_error, #filter));
-                ours!(if #test { #record })
-            }
-            None => record,
-        };
-        (!err.handled).then(|| {
-            ours! {
-                if let ::core::option::Option::Some(__dd_error) = #private::outcome(#ret).error() { #record }
-            }
-        })
-    });
-    let failure = failure.flatten();
+    let failure = looks_for_errors.then(|| of_failure(plan, ret));
+    let failure = failure.filter(|failure| !failure.is_empty());
     let success = of_value(args, plan, &ours!(__dd_value));
     let success = (!success.is_empty()).then(|| {
         ours! {
@@ -210,7 +216,8 @@ fn of_value(args: &LlmArgs, plan: &Plan<'_>, value: &TokenStream) -> TokenStream
     }
     if let Some(metrics) = &args.metrics {
         let applied = applied(metrics, value, private);
-        out.extend(ours!(__dd_llm.set_metrics(#applied);));
+        let span = ours_at(metrics.span());
+        out.extend(quote_spanned!(span=> __dd_llm.set_metrics(#applied);));
     }
     match &args.output {
         Some((form, function)) => {
@@ -245,8 +252,10 @@ pub(crate) fn around(
 ) -> TokenStream {
     let private = &plan.private;
     let read = read(args, plan, &ours!(__dd_ret), outcome.looks_for_errors());
+    let on = is_on(plan, &ours!(__dd_on));
     ours! {
         #private::llm::within(
+            #on,
             &__DD_LLM,
             &__DD_SITE,
             #future,
@@ -279,6 +288,15 @@ pub(crate) fn around_returned(
         Shape::Stream => ours!(stream),
         Shape::Iterator => ours!(iter),
     };
+    let items = items(args, plan);
+    ours! {
+        let __dd_value = #private::llm::#wrapper(__dd_llm, __dd_value, #items);
+    }
+}
+
+/// The closure that sees every item of a stream.
+pub(crate) fn items(args: &LlmArgs, plan: &Plan<'_>) -> TokenStream {
+    let private = &plan.private;
     let items = match args.stream {
         Some((Items::Off, _)) => None,
         None if !args.io.output => None,
@@ -305,12 +323,28 @@ pub(crate) fn around_returned(
             }
         }
     });
+    ours!(|__dd_item, __dd_items: &mut #private::llm::Items| { #failure #items })
+}
+
+/// What is recorded of the error behind the reference `ret`, if it is one.
+pub(crate) fn of_failure(plan: &Plan<'_>, ret: &TokenStream) -> TokenStream {
+    let private = &plan.private;
+    let err = &plan.args.err;
+    if err.off || err.handled {
+        return TokenStream::new();
+    }
+    let record = ours!(__dd_llm.fail(#private::error(__dd_error).view()););
+    let record = match &err.filter {
+        Some(filter) => {
+            let span = ours_at(filter.span());
+            let private = located_at(private, span);
+            let test = quote_spanned!(span=> #private::apply(__dd_error, #filter));
+            ours!(if #test { #record })
+        }
+        None => record,
+    };
     ours! {
-        let __dd_value = #private::llm::#wrapper(
-            __dd_llm,
-            __dd_value,
-            |__dd_item, __dd_items: &mut #private::llm::Items| { #failure #items },
-        );
+        if let ::core::option::Option::Some(__dd_error) = #private::outcome(#ret).error() { #record }
     }
 }
 

@@ -20,6 +20,7 @@
 //! * What the options ask for at run time stands behind `is_recording()`.
 
 mod checkpoint;
+mod fallible_stream;
 mod future;
 mod llm;
 mod outcome;
@@ -38,10 +39,11 @@ use crate::function::attrs::hoist;
 use crate::function::body::Seen;
 use crate::function::{Body, Function, Params};
 use crate::layer::Layers;
+use crate::llm_macro::Block;
 use crate::tokens::{ours, ours_at, regroup};
 
 pub(crate) use site::site_static;
-pub(crate) use values::set_tags;
+pub(crate) use values::{set_tags, tag_text};
 
 /// Whether attributes do anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,11 @@ pub(crate) struct Plan<'a> {
     /// The span's options; without a span ([`Plan::has_span`]) those that nobody gave.
     pub(crate) args: &'a TraceArgs,
     pub(crate) has_span: bool,
+    /// It is a block in a function, not one.
+    pub(crate) is_block: bool,
     pub(crate) kind: Option<&'a LlmArgs>,
+    /// The span exists because of the kind, and only while its product is on.
+    pub(crate) of_kind: bool,
     pub(crate) checkpoint: Option<&'a CheckpointArgs>,
     pub(crate) scope: &'a Scope,
     pub(crate) seen: Seen,
@@ -120,6 +126,7 @@ pub(crate) fn function(
         Some(args) => (args, true),
         None => (TraceArgs::default(), false),
     };
+    let of_kind = layers.kind.is_some() && !has_span;
     let has_span = match &layers.kind {
         Some(kind) => {
             llm::add_to_span(&mut span, has_span, kind, &function, &private);
@@ -154,16 +161,63 @@ pub(crate) fn function(
         function: &function,
         args: &span,
         has_span,
+        is_block: false,
         kind: layers.kind.as_ref(),
+        of_kind,
         checkpoint: layers.checkpoint.as_ref(),
         scope,
         seen,
         private,
     };
-    Ok(match shape {
-        Some(shape) => future::expand(&plan, &body, shape),
-        None => sync::expand(&plan, &body),
+    let in_result = plan.kind.and_then(|_| function.output.stream_in_result());
+    Ok(match (shape, in_result) {
+        (_, Some((_, is_opaque))) => fallible_stream::expand(&plan, &body, is_opaque),
+        (Some(shape), _) => future::expand(&plan, &body, shape),
+        (None, _) => sync::expand(&plan, &body),
     })
+}
+
+/// `llm_block!`: the block, as the body of a function without parameters.
+pub(crate) fn llm_block(
+    function: &Function,
+    kind: LlmArgs,
+    block: Block,
+    mode: Mode,
+) -> TokenStream {
+    let private = facade(kind.path.as_ref());
+    let private = ours!(#private::__private);
+    let mut body = block.body;
+    let seen = body.scan();
+    if mode == Mode::Plain {
+        return match (block.asyncness.is_empty(), seen.leaves_early) {
+            (true, true) => ours!(#private::call_once(|| #body)),
+            _ => {
+                let asyncness = &block.asyncness;
+                ours!(#(#asyncness)* #body)
+            }
+        };
+    }
+    if seen.spawn && kind.propagate != Some(false) {
+        body = Body::new(regroup(&body.braces, spawn::carry(body.tokens(), &private)));
+    }
+    let mut span = TraceArgs::default();
+    llm::add_to_span(&mut span, false, &kind, function, &private);
+    let plan = Plan {
+        function,
+        args: &span,
+        has_span: true,
+        is_block: true,
+        kind: Some(&kind),
+        of_kind: true,
+        checkpoint: None,
+        scope: &Scope::default(),
+        seen,
+        private,
+    };
+    match block.asyncness.as_slice() {
+        [] => sync::block(&plan, &body),
+        asyncness => future::block(&plan, asyncness, &body),
+    }
 }
 
 /// The body as a block of its own, which lints take for generated while errors point into it.

@@ -4,12 +4,26 @@ use proc_macro2::TokenStream;
 
 use super::outcome::Outcome;
 use super::signature::with_body;
-use super::{Plan, block, capture_all, checkpoint, llm, site, values};
+use super::{Plan, capture_all, checkpoint, llm, site, values};
 use crate::function::output::inferable;
 use crate::function::{Body, Params};
 use crate::tokens::{located_at, ours, ours_at};
 
 pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
+    let begin = begin(plan);
+    let rest = observed(plan, body);
+    with_body(plan.function, &ours!(#begin #rest))
+}
+
+/// The same as an expression. What leaves the block early is its value.
+pub(crate) fn block(plan: &Plan<'_>, body: &Body) -> TokenStream {
+    let begin = begin(plan);
+    let rest = observed(plan, body);
+    ours!({ #begin #rest })
+}
+
+/// Everything that comes before the body.
+fn begin(plan: &Plan<'_>) -> TokenStream {
     let span = plan.has_span.then(|| {
         let site = site::site(plan);
         let start = start(plan);
@@ -21,7 +35,7 @@ pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
     // Dropped before the span, and so ended within it.
     let kind = plan.kind.map(|args| {
         let call = llm::call(args, plan);
-        let begin = llm::begin(&plan.private);
+        let begin = llm::begin(plan, &ours!(__dd_span.is_recording()));
         ours! {
             #call
             let __dd_llm = #begin;
@@ -38,17 +52,14 @@ pub(crate) fn expand(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let passed = plan
         .checkpoint
         .map(|args| checkpoint::at_start(args, &plan.private));
-    let rest = observed(plan, body);
-    let statements = ours! {
+    ours! {
         #span
         #kind
         #pathway
         #prelude
         #inputs
         #passed
-        #rest
-    };
-    with_body(plan.function, &statements)
+    }
 }
 
 /// The body as the last expression, its value looked at if need be.
@@ -56,7 +67,7 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
     // `Location::caller()` inside a closure is the closure's, so there is none in such a function.
     let closure = plan.seen.leaves_early && !plan.function.has_attr("track_caller");
     let outcome = Outcome::new(plan, plan.function.output.ty(), closure);
-    let block = block(body);
+    let block = super::block(body);
     let outputs = plan.kind.map(|args| llm::at_return(args, plan, &outcome));
     let at_end = plan.at_end();
     let outputs = outputs.unwrap_or_default();
@@ -66,8 +77,8 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
     let private = &plan.private;
     let ty = inferable(&plan.function.output.ty());
     let value = if closure {
-        // What is looked at after the body must not have moved into it.
-        let owns = at_end.is_empty();
+        // What is looked at after the body must not have moved into it, nor what is around a block that is no function.
+        let owns = at_end.is_empty() && !plan.is_block;
         let captures = match owns {
             true => capture_all(&Params::new(&plan.function.inputs)),
             false => TokenStream::new(),
@@ -86,8 +97,13 @@ fn observed(plan: &Plan<'_>, body: &Body) -> TokenStream {
         true => outcome.read(plan, &ours!(&__dd_ret)),
         false => TokenStream::new(),
     };
+    // A body that never ends makes what follows unreachable, which is nobody's mistake.
+    let diverges = (!closure && body.ends_in_panic())
+        .then(|| ours!(#[allow(clippy::diverging_sub_expression)]));
     ours! {
+        #diverges
         let __dd_ret: #ty = #value;
+        #[allow(unreachable_code)]
         #read
         #outputs
         #at_end

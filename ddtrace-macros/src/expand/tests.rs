@@ -18,7 +18,10 @@ const LINE: &str =
 fn expand(source: &str, mode: Mode) -> String {
     let source = source.trim();
     let (name, args, item) = attribute(source);
-    let expanded = entry::attribute(name, args, item, mode);
+    let expanded = match name {
+        "test" => crate::test_fn::expand(args, item, mode),
+        name => entry::attribute(name, args, item, mode),
+    };
     let file = syn::parse2(expanded.clone()).unwrap_or_else(|error| panic!("{error}: {expanded}"));
     prettyplease::unparse(&file)
 }

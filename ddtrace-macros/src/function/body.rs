@@ -30,6 +30,21 @@ impl Body {
         self.braces.stream()
     }
 
+    /// `panic!(…)` or the like as the last expression, after which nothing is reached.
+    pub(crate) fn ends_in_panic(&self) -> bool {
+        let mut tokens: Vec<TokenTree> = self.tokens().into_iter().collect();
+        if tokens.last().is_some_and(|last| is_punct(last, ';')) {
+            tokens.pop();
+        }
+        let [.., name, bang, TokenTree::Group(_)] = tokens.as_slice() else {
+            return false;
+        };
+        is_punct(bang, '!')
+            && ["panic", "todo", "unimplemented", "unreachable"]
+                .iter()
+                .any(|panic| is_ident(name, panic))
+    }
+
     pub(crate) fn scan(&self) -> Seen {
         scan(self.braces.stream())
     }

@@ -72,6 +72,24 @@ impl Output {
         Some((shape, item))
     }
 
+    /// What the type says of `T` in `Result<T, E>`: the stream that it is, and whether its type is left open (`impl …`).
+    pub(crate) fn stream_in_result(&self) -> Option<(Shape, bool)> {
+        let ty = self.flat();
+        if !last_segment(&ty)?.ends_with("Result") {
+            return None;
+        }
+        let start = ty.iter().position(|token| is_punct(token, '<'))? + 1;
+        let inner = until_end_of_argument(&ty[start..]);
+        let inner = Output {
+            arrow: Vec::new(),
+            ty: inner.into_iter().collect(),
+        };
+        match inner.shape() {
+            Some((shape @ Shape::Stream, _)) => Some((shape, inner.is_opaque())),
+            _ => None,
+        }
+    }
+
     fn flat(&self) -> Vec<TokenTree> {
         flatten(self.ty.iter().cloned().collect())
     }
@@ -249,6 +267,30 @@ mod tests {
         assert_eq!(shape("impl Fn() -> u8"), None);
         assert_eq!(shape("Pin<&mut T>"), None);
         assert_eq!(shape("Future"), None);
+    }
+
+    #[test]
+    fn streams_are_found_in_results() {
+        for (ty, found) in [
+            (
+                "Result<impl Stream<Item = Result<A, B>> + use<>, E>",
+                Some((Shape::Stream, true)),
+            ),
+            (
+                "std::io::Result<BoxStream<'a, A>>",
+                Some((Shape::Stream, false)),
+            ),
+            (
+                "Result<Pin<Box<dyn Stream<Item = A> + Send>>, E>",
+                Some((Shape::Stream, false)),
+            ),
+            ("Result<Vec<A>, E>", None),
+            ("Result<impl Future<Output = A>, E>", None),
+            ("Option<impl Stream<Item = A>>", None),
+            ("impl Stream<Item = A>", None),
+        ] {
+            assert_eq!(output(ty).stream_in_result(), found, "{ty}");
+        }
     }
 
     #[test]

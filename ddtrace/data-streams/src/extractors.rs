@@ -51,24 +51,31 @@ struct Extractor {
 
 static IN_FORCE: ArcSwapOption<Vec<Extractor>> = ArcSwapOption::const_empty();
 
-/// Puts a list in force. Nothing, and what cannot be read, is an empty one.
+/// Puts a list in force. Entries that cannot be read are left out.
 pub(crate) fn set(json: Option<&str>) {
     let list = parse(json);
     IN_FORCE.store((!list.is_empty()).then(|| Arc::new(list)));
 }
 
 fn parse(json: Option<&str>) -> Vec<Extractor> {
-    let list = match json.map(serde_json::from_str::<Vec<Extractor>>) {
-        None => Vec::new(),
-        Some(Ok(list)) => list,
-        Some(Err(error)) => {
-            diagnostics::warn(format_args!(
-                "DD_DATA_STREAMS_TRANSACTION_EXTRACTORS: expected a list of objects with name, type and value, found something else ({error}); \
-                 no transactions are read from headers"
-            ));
-            Vec::new()
-        }
+    let Some(json) = json else {
+        return Vec::new();
     };
+    let entries = serde_json::from_str::<Vec<serde_json::Value>>(json);
+    let is_list = entries.is_ok();
+    let entries = entries.unwrap_or_default();
+    let given = entries.len();
+    let list: Vec<Extractor> = entries
+        .into_iter()
+        .filter_map(|entry| serde_json::from_value(entry).ok())
+        .collect();
+    if list.len() < given || !is_list {
+        diagnostics::warn(format_args!(
+            "DD_DATA_STREAMS_TRANSACTION_EXTRACTORS: expected a list of objects with the texts name, type and value, found {} of them \
+             among {given} entries; nothing else is used",
+            list.len()
+        ));
+    }
     if list.len() > MAX {
         diagnostics::warn(format_args!(
             "DD_DATA_STREAMS_TRANSACTION_EXTRACTORS: only the first {MAX} of {} are used",

@@ -37,6 +37,7 @@ mod listen;
 mod offset;
 mod pathway;
 mod payload;
+pub mod schema;
 mod switch;
 mod tags;
 mod task;

@@ -295,6 +295,58 @@ fn transactions_are_read_from_the_headers_that_the_user_named() {
 }
 
 #[test]
+fn spans_say_what_was_serialised_and_those_that_are_kept_how_it_looks() {
+    use crate::schema::{self, Property, Schema};
+
+    let on = On::new("s", None);
+    let schema = Schema::json("User", [("User", [("name", Property::of("string"))])]);
+    // Nobody has decided about the trace yet: only the name.
+    let undecided = enter(&WORK);
+    schema::serialized(&schema);
+    schema::deserialized(&schema);
+    drop(undecided);
+    // Injecting decides.
+    let kept = enter(&WORK);
+    ddtrace_core::trace::inject(&mut Headers::new());
+    schema::serialized(&schema);
+    drop(kept);
+    let again = enter(&WORK);
+    ddtrace_core::trace::inject(&mut Headers::new());
+    schema::serialized(&schema);
+    drop(again);
+    // Off: not a word.
+    switch::set_on(false);
+    let off = enter(&WORK);
+    schema::serialized(&schema);
+    drop(off);
+
+    let spans = on.recorder.take();
+    let shown: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            (
+                span.meta("schema.operation"),
+                span.meta("schema.id"),
+                span.metric("schema.weight"),
+            )
+        })
+        .collect();
+    let expected = [
+        (Some("deserialization"), None, None),
+        (Some("serialization"), Some(schema.id()), Some(2.0)),
+        (Some("serialization"), None, None),
+        (None, None, None),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(spans[1].meta("schema.type"), Some("json"));
+    assert_eq!(spans[1].meta("schema.name"), Some("User"));
+    assert_eq!(
+        spans[1].meta("schema.definition"),
+        Some(schema.definition())
+    );
+}
+
+#[test]
 fn switched_off_nothing_is_written_and_nothing_observed() {
     let mut on = On::new("s", None);
     switch::set_on(false);

@@ -38,6 +38,7 @@ const OFF: Duration = Duration::from_secs(5);
 
 /// What the settings of this process say, for when remote configuration has nothing to say any more.
 static IS_CONFIGURED: AtomicBool = AtomicBool::new(false);
+static EXTRACTORS: Mutex<Option<String>> = Mutex::new(None);
 
 /// The worker's end of the queue that [`start`] has made, until the task takes it.
 static READY: Mutex<Option<Waiting>> = Mutex::new(None);
@@ -47,13 +48,25 @@ fn start() {
     if let (Some(config), Ok(mut ready)) = (current_config(), READY.lock()) {
         *ready = Some(switch::make_ready(node(&config, "")));
         IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
-        extractors::set(config.data_streams_transaction_extractors.as_deref());
+        let own = config.data_streams_transaction_extractors.clone();
+        extractors::set(own.as_deref());
+        if let Ok(mut configured) = EXTRACTORS.lock() {
+            *configured = own;
+        }
         set_on(config.data_streams_enabled);
     }
     listen::subscribe();
     task::add(TASK);
     remote_config::on_switch("data_streams_enabled", Capabilities::of(&[20]), |value| {
         set_on(value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed)));
+    });
+    let extractors = "data_streams_transaction_extractors";
+    remote_config::on_list(extractors, Capabilities::of(&[47]), |json| match json {
+        Some(json) => extractors::set(Some(json)),
+        None => {
+            let configured = EXTRACTORS.lock();
+            extractors::set(configured.ok().and_then(|own| own.clone()).as_deref());
+        }
     });
 }
 
@@ -166,6 +179,12 @@ impl Collector {
     async fn send(&mut self, context: &TaskContext) {
         let dropped = std::mem::take(&mut self.buckets.dropped) + self.waiting.take_dropped();
         if dropped > 0 {
+            telemetry::count(
+                telemetry::Namespace::Tracers,
+                "dropped_points",
+                &[],
+                dropped,
+            );
             diagnostics::warn(format_args!(
                 "{dropped} checkpoints, offsets or transactions were dropped: more than the buffers of data streams hold"
             ));

@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 use crate::payments::{DECLINED_CARD, STOLEN_CARD};
 use crate::service::Error;
 use crate::storefront::{FREE_VOUCHER, Order};
-use crate::warehouse::Line;
+use crate::support::Question;
+use crate::warehouse::{GOODS, Line};
 
 /// How long the shop is open with `--once`.
 const OPEN: Duration = Duration::from_secs(5);
+
+/// The lot that makes a customer ask something.
+const QUESTION: u64 = 72;
 
 /// Customers who are in the shop at the same time.
 const CROWD: u64 = 4;
@@ -52,11 +56,11 @@ impl fmt::Display for Visits {
 }
 
 /// Sends customers into the shop: for five seconds, or gently until Ctrl-C.
-pub(crate) async fn visit(storefront: &str, once: bool) -> Result<Visits, Error> {
+pub(crate) async fn visit(storefront: &str, support: &str, once: bool) -> Result<Visits, Error> {
     let pause = Duration::from_millis(if once { 15 } else { 400 });
     let closing_time = once.then(|| Instant::now() + OPEN);
     let visits = Arc::new(Mutex::new(Visits::default()));
-    let customers = (0..CROWD).map(|seed| Customer::new(storefront, seed, pause));
+    let customers = (0..CROWD).map(|seed| Customer::new(storefront, support, seed, pause));
     let strolls: Vec<_> = customers
         .map(|customer| tokio::spawn(customer.stroll(visits.clone(), closing_time)))
         .collect();
@@ -74,18 +78,25 @@ pub(crate) async fn visit(storefront: &str, once: bool) -> Result<Visits, Error>
 
 struct Customer {
     client: reqwest::Client,
+    name: String,
     shop: String,
+    support: String,
     dice: Dice,
     pause: Duration,
+    /// Whoever comes in asks something first.
+    is_new: bool,
 }
 
 impl Customer {
-    fn new(storefront: &str, seed: u64, pause: Duration) -> Self {
+    fn new(storefront: &str, support: &str, seed: u64, pause: Duration) -> Self {
         Self {
             client: reqwest::Client::new(),
+            name: format!("customer-{seed}"),
             shop: format!("http://{storefront}"),
+            support: format!("http://{support}"),
             dice: Dice(0x7ea_5107 + seed),
             pause,
+            is_new: true,
         }
     }
 
@@ -113,9 +124,13 @@ impl Customer {
 
     /// One request, drawn by lot.
     async fn ask(&mut self) -> Result<reqwest::Response, reqwest::Error> {
-        const GOODS: [&str; 6] = ["kettle", "teapot", "cup", "sieve", "oolong", "sencha"];
         let sku = GOODS[self.dice.below(6) as usize];
-        let request = match self.dice.below(100) {
+        let draw = if std::mem::take(&mut self.is_new) {
+            QUESTION
+        } else {
+            self.dice.below(100)
+        };
+        let request = match draw {
             0..35 => self.client.get(format!("{}/products", self.shop)),
             35..60 => self.client.get(format!(
                 "{}/products/{sku}?token=not-for-the-trace",
@@ -128,6 +143,19 @@ impl Customer {
                 .client
                 .get(format!("{}/report", self.shop))
                 .timeout(Duration::from_millis(60)),
+            QUESTION..76 => {
+                let text = match self.dice.below(8) {
+                    0..3 => format!("Do you still have the {sku}?"),
+                    3..5 => "How long does a parcel take?".to_owned(),
+                    5 => "Can I send back what I have not opened?".to_owned(),
+                    6 => "How hot should the water for green tea be?".to_owned(),
+                    _ => "Where is my refund?".to_owned(),
+                };
+                let customer = self.name.clone();
+                let question = Question { customer, text };
+                let questions = format!("{}/questions", self.support);
+                self.client.post(questions).json(&question)
+            }
             _ => {
                 let card = match self.dice.below(20) {
                     0..2 => DECLINED_CARD,

@@ -1,4 +1,4 @@
-//! A small real shop: three services, three processes, one trace through all of them.
+//! A small real shop: services in processes of their own, one trace through all of them.
 //!
 //! ```text
 //! cargo run -p cargo-ddtrace -- run --example shop            # with the local agent and viewer
@@ -13,17 +13,22 @@
 //!                  │  └────────> payments ──> SQLite
 //!                  │                 └─ settles in the background
 //!                  └─ orders ~~> packing ~~> parcels ~~> the customer is written to
+//!      └───────> support ──> language model
+//!                   └──────> warehouse
 //! ```
 //!
-//! The last line is messages (`messages.rs`): channels within the storefront, or Kafka between storefront and warehouse with
+//! The line with waves is messages (`messages.rs`): channels within the storefront, or Kafka between storefront and warehouse with
 //! `--features kafka`, played by librdkafka unless `KAFKA_BROKERS` names real brokers. Their pathways are measured as well.
 //!
-//! One binary plays every part: without a role it starts itself three times and is the customers. Each service says who it is in
+//! Support is an assistant (`support.rs`); what it asks a language model, and what tools and knowledge it uses, is in LLM Observability. The model
+//! is played by `provider.rs`.
+//!
+//! One binary plays every part: without a role it starts itself once for each and is the customers. Each service says who it is in
 //! code (`service.rs`), so that nothing but the agent's address has to be configured from outside.
 //!
 //! What to look for in the traces: orders that cross all three services; a slow report; a card that is declined (an error
 //! that the storefront handles); a product that does not exist; a warehouse that runs out; a payment service with a bug
-//! that panics; customers who give up waiting.
+//! that panics; customers who give up waiting; a model that breaks off when it is asked for a refund.
 
 #[cfg(not(feature = "kafka"))]
 mod channel;
@@ -33,8 +38,10 @@ mod kafka;
 mod messages;
 mod payments;
 mod processes;
+mod provider;
 mod service;
 mod storefront;
+mod support;
 mod warehouse;
 
 use std::path::PathBuf;
@@ -52,6 +59,12 @@ enum Role {
     },
     Payments {
         folder: PathBuf,
+    },
+    /// Plays a provider of language models.
+    Provider,
+    Support {
+        models: String,
+        warehouse: String,
     },
     Storefront {
         warehouse: String,
@@ -74,6 +87,11 @@ impl Role {
             ["payments", folder] => Ok(Self::Payments {
                 folder: folder.into(),
             }),
+            ["provider"] => Ok(Self::Provider),
+            ["support", models, warehouse] => Ok(Self::Support {
+                models: models.to_owned(),
+                warehouse: warehouse.to_owned(),
+            }),
             ["storefront", warehouse, payments, ref brokers @ ..] => Ok(Self::Storefront {
                 warehouse: warehouse.to_owned(),
                 payments: payments.to_owned(),
@@ -94,6 +112,10 @@ fn main() -> ExitCode {
             service::run("warehouse", warehouse::router(folder, brokers))
         }
         Ok(Role::Payments { folder }) => service::run("payments", payments::router(folder)),
+        Ok(Role::Provider) => provider::run(),
+        Ok(Role::Support { models, warehouse }) => {
+            service::run("support", support::router(models, warehouse))
+        }
         Ok(Role::Storefront {
             warehouse,
             payments,

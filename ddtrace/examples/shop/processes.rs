@@ -11,7 +11,7 @@ use crate::service::Error;
 /// How long a service may take to send its last traces.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts the three services, lets customers in, and ends the services again.
+/// Starts the services, lets customers in, and ends the services again.
 pub(crate) fn run(once: bool) -> Result<(), Error> {
     let folder = Folder::new()?;
     let folder_name = folder.0.to_string_lossy().into_owned();
@@ -25,16 +25,22 @@ pub(crate) fn run(once: bool) -> Result<(), Error> {
     let warehouse = start(&["warehouse", &folder_name])?;
     let payments = Service::start(&["payments", &folder_name])?;
     let storefront = start(&["storefront", &warehouse.address, &payments.address])?;
+    let provider = Service::start(&["provider"])?;
+    let support = Service::start(&["support", &provider.address, &warehouse.address])?;
     println!("The shop is open at http://{}/products", storefront.address);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let bought = runtime.block_on(customers::visit(&storefront.address, once))?;
+    let bought = runtime.block_on(customers::visit(
+        &storefront.address,
+        &support.address,
+        once,
+    ))?;
     println!("{bought}");
 
     // The ones in front first, so that no request finds the door behind it closed.
-    for service in [storefront, payments, warehouse] {
+    for service in [support, provider, storefront, payments, warehouse] {
         service.end()?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What the three services have in common: tracing, a port, a database, and an end.
+//! What the services have in common: tracing, a port, a database, and an end.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -49,7 +49,8 @@ async fn serve(router: impl Future<Output = Result<Router, Error>>) -> Result<()
     Ok(())
 }
 
-async fn told_to_end() {
+/// Waits for the end of the standard input, or Ctrl-C.
+pub(crate) async fn told_to_end() {
     let (closed, was_closed) = tokio::sync::oneshot::channel();
     // A thread of its own: the runtime would wait for a blocking task.
     std::thread::spawn(move || {

@@ -24,6 +24,9 @@ const SCHEMA: &str = "
         ('sieve', 'Tea sieve', 450, 300), ('oolong', 'Oolong, 100 g', 1290, 300), ('sencha', 'Sencha, 100 g', 1090, 6);
 ";
 
+/// What there is to buy.
+pub(crate) const GOODS: [&str; 6] = ["kettle", "teapot", "cup", "sieve", "oolong", "sencha"];
+
 /// One kind of thing in the warehouse.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Stock {

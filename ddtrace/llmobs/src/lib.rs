@@ -47,13 +47,15 @@
 )]
 
 mod annotation;
+mod capture;
 mod current;
 mod distributed;
-mod evaluation;
 mod event;
 mod experiments;
 #[cfg(test)]
 mod golden_tests;
+#[doc(hidden)]
+pub mod instrument;
 mod json_text;
 mod kind;
 mod links;
@@ -62,6 +64,7 @@ mod msgpack;
 mod node;
 mod processor;
 mod propagation;
+mod providers;
 mod queue;
 mod record;
 mod route;
@@ -73,19 +76,17 @@ mod span;
 mod span_tests;
 mod switch;
 mod telemetry;
+pub mod test_support;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod within;
 mod writer;
 
 pub use annotation::{AnnotateError, Annotation};
 pub use current::{AnnotationContext, annotation_context};
 pub use distributed::{
     DistributedContext, activate_distributed_headers, inject_distributed_headers,
-};
-pub use evaluation::{
-    Assessment, Evaluation, EvaluationError, Feedback, FeedbackTarget, Metric, Scope, Submitter,
-    Target,
 };
 pub use kind::Kind;
 pub use model::{

@@ -126,6 +126,7 @@ fn start() {
     crate::queue::make_ready();
     RUNNING.store(Some(Arc::new(running)));
     on_injection(propagation::contribute);
+    crate::providers::listen();
     task::add(writer::TASK);
     remote_config::on_switch("llmobs.enabled", Capabilities::of(&[48]), |value| {
         set_on(value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed)));
@@ -196,6 +197,7 @@ pub fn enable(options: Options) -> Result<(), EnableError> {
     telemetry::enabled(false, running.mode(), None);
     RUNNING.store(Some(Arc::new(running)));
     on_injection(propagation::contribute);
+    crate::providers::listen();
     set_on(true);
     Ok(())
 }
@@ -237,9 +239,14 @@ pub fn register_processor(
     }
 }
 
-#[cfg(test)]
-pub(crate) fn for_tests(running: Option<Running>) {
+/// Puts another product in the place of this one, or none; for tests.
+pub(crate) fn replace(running: Option<Running>) {
     IS_ON.store(running.is_some(), Ordering::Relaxed);
     RUNNING.store(running.map(Arc::new));
     on_injection(propagation::contribute);
+}
+
+/// Switches it on or off and tells nobody; for tests.
+pub(crate) fn pretend(on: bool) {
+    IS_ON.store(on, Ordering::Relaxed);
 }

@@ -36,7 +36,7 @@ impl Fixture {
         let config = current_config().expect("a tracer");
         let settings = Settings::read(&config, &Options::default());
         let queue = queue::make_ready();
-        switch::for_tests(Some(Running::new(settings)));
+        switch::replace(Some(Running::new(settings)));
         Self {
             recorder,
             queue,
@@ -68,7 +68,7 @@ impl Fixture {
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        switch::for_tests(None);
+        switch::replace(None);
     }
 }
 

@@ -29,7 +29,8 @@
 //!
 //! The span lasts until the last byte of the body, so that a streamed answer is timed in full. If the client goes away
 //! before, the span ends at that moment with the tag `http.request.cancelled`. An upgraded connection (a websocket) and a stream
-//! of server-sent events may last for hours: there the span ends with the head of the response.
+//! of server-sent events may last for hours: there the span ends with the head of the response, and everywhere with
+//! `layer().ending_with_head()`.
 //!
 //! # What it costs a request
 //!

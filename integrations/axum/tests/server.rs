@@ -470,13 +470,18 @@ async fn events_and_upgrades_do_not_hold_the_span_open() {
         )
             .into_response()
     });
+    // A body without end, where the layer is told not to wait for it.
+    let early = Router::new()
+        .route("/early", get(|| async { endless() }))
+        .layer(ddtrace_axum::layer().ending_with_head());
     let app = Router::new()
         .route("/events", events)
         .route("/upgrade", upgrade)
-        .layer(ddtrace_axum::layer());
+        .layer(ddtrace_axum::layer())
+        .merge(early);
     let recorder = Recorder::new();
     let address = serve(app).await;
-    for target in ["/events", "/upgrade"] {
+    for target in ["/events", "/upgrade", "/early"] {
         let request = reqwest::Client::new().get(format!("http://{address}{target}"));
         let response = request
             .header("connection", "upgrade")

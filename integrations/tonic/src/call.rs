@@ -251,7 +251,18 @@ fn timeout(value: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_timeout_is_read_or_refused(text in ".*", number in 0_u32..100_000_000) {
+            let _ = timeout(&text);
+            let seconds = Duration::from_secs(number.into());
+            prop_assert_eq!(timeout(&format!("{number}S")), Some(seconds));
+        }
+    }
 
     #[test]
     fn timeouts_are_read_as_the_specification_has_them() {

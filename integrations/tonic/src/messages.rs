@@ -112,7 +112,19 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_body_is_counted_the_same_however_it_is_cut(body: Vec<u8>, size in 1_usize..9) {
+            let (mut whole, mut cut) = (Messages::default(), Messages::default());
+            whole.pass(&body);
+            body.chunks(size).for_each(|chunk| cut.pass(chunk));
+            prop_assert_eq!(whole.is_stream(), cut.is_stream());
+        }
+    }
 
     #[test]
     fn messages_are_counted_however_they_are_cut() {

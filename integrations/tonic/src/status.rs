@@ -121,7 +121,19 @@ fn percent_decoded(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_message_is_read_and_one_that_was_encoded_as_it_was(text in ".*", bytes: Vec<u8>) {
+            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(percent_decoded(encoded.as_bytes()), text);
+            let decoded = percent_decoded(&bytes);
+            prop_assert!(decoded.len() <= bytes.len() * 3);
+        }
+    }
 
     #[test]
     fn messages_are_decoded_as_far_as_they_are_encoded() {

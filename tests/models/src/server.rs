@@ -72,6 +72,11 @@ impl Models {
         })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where it is, with a path in front of the provider's own: `openai/v1`, `anthropic`, `google`, `ollama`, …
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)

@@ -6,7 +6,7 @@
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,16 +31,23 @@ enum Message {
 /// The variable that names the file for what an instrumented process counted.
 pub(crate) const PROFILE: &str = "LLVM_PROFILE_FILE";
 
-/// A folder for one run of a test, which nobody else has.
-pub(crate) fn profiles(folder: &Path) -> PathBuf {
+/// Makes a folder for one run of a test, which nobody else has.
+pub(crate) fn folder(runs: &Path) -> Option<PathBuf> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    folder.join(format!("{}-{number}", std::process::id()))
+    let folder = runs.join(format!("{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
 }
 
-/// Files for every process of the run, and every binary that it has.
-pub(crate) fn pattern(folder: &Path) -> PathBuf {
-    folder.join("%p-%m.profraw")
+/// Leads what a test leaves into its folder: a file for every process of the run and every binary that it has, and what it traces.
+pub(crate) fn lead(command: &mut Command, folder: Option<&Path>, ids: Option<(u64, u64)>) {
+    let Some(folder) = folder else { return };
+    command.env(PROFILE, folder.join("%p-%m.profraw"));
+    if let Some((trace, span)) = ids {
+        command.env("_DD_TEST_RUN", folder);
+        command.env("_DD_TEST_SPAN", format!("{trace}:{span}"));
+    }
 }
 
 /// A test that is about to have a process of its own.
@@ -50,8 +57,10 @@ pub(crate) struct Alone<'a> {
     pub(crate) arguments: &'a Arguments,
     pub(crate) test: &'a Listed,
     pub(crate) timeout: Option<Duration>,
-    /// Where its processes leave what they counted.
-    pub(crate) profiles: Option<&'a Path>,
+    /// Where its processes leave what the coordinator reads.
+    pub(crate) folder: Option<&'a Path>,
+    /// Its trace and its span.
+    pub(crate) ids: Option<(u64, u64)>,
 }
 
 impl Alone<'_> {
@@ -90,13 +99,12 @@ fn try_run(alone: &Alone<'_>, uncaptured: &mut dyn FnMut(&[u8])) -> std::io::Res
         arguments,
         test,
         timeout,
-        profiles,
+        folder,
+        ids,
     } = *alone;
     let (mut reader, writer) = std::io::pipe()?;
     let mut command = binary.command();
-    if let Some(profiles) = profiles {
-        command.env(PROFILE, pattern(profiles));
-    }
+    lead(&mut command, folder, ids);
     command
         .args(arguments.alone(&test.name, arguments.runs_ignored()))
         .stdin(Stdio::null())

@@ -13,25 +13,27 @@ import * as route from "./page/route.js";
 
 const page = (name) => () => import(`./pages/${name}.js`);
 
-/** The rail, in its order. Later products add their line here and their module in `pages/`. */
+/** The rail, in its order: address, title, icon, letter. Later products add their line here and their module in `pages/`. */
 const PAGES = [
-  { path: "/", title: "Traces", icon: "traces", letter: "t", load: page("traces") },
-  { path: "/map", title: "Service map", icon: "map", letter: "m", load: page("map") },
-  { path: "/live", title: "Live", icon: "live", letter: "l", load: page("live") },
-  { path: "/streams", title: "Streams", icon: "streams", letter: "d", load: page("streams") },
-  { path: "/tests", title: "Tests", icon: "check", letter: "e", load: page("tests") },
-  { path: "/problems", title: "Problems", icon: "problems", letter: "p", load: page("problems") },
-  { path: "/requests", title: "Requests", icon: "requests", letter: "r", load: page("requests") },
-  { path: "/settings", title: "Settings", icon: "sliders", letter: "s", load: page("settings") },
-];
+  ["/", "Traces", "traces", "t"],
+  ["/map", "Service map", "map", "m"],
+  ["/live", "Live", "live", "l"],
+  ["/llm", "LLM", "spark", "a"],
+  ["/streams", "Streams", "streams", "d"],
+  ["/tests", "Tests", "check", "e"],
+  ["/problems", "Problems", "problems", "p"],
+  ["/requests", "Requests", "requests", "r"],
+  ["/settings", "Settings", "sliders", "s"],
+].map(([path, title, icon, letter]) => ({ path, title, icon, letter, load: page(path.slice(1) || "traces") }));
 
-/** Pages that are reached from others; `under` is what the rail marks. */
+/** Pages that are reached from others: address, what the rail marks, title, module. */
 const INNER = [
-  { pattern: /^\/trace\/([^/]+)$/, under: "/", title: "Trace", load: page("trace") },
-  { pattern: /^\/(compare)$/, under: "/", title: "Compare", load: page("compare") },
-  { pattern: /^\/tests\/([^/]+)$/, under: "/tests", title: "Tests", load: page("tests") },
-  { pattern: /^\/requests\/(\d+)$/, under: "/requests", title: "Request", load: page("request") },
-];
+  [/^\/trace\/([^/]+)$/, "/", "Trace", "trace"],
+  [/^\/(compare)$/, "/", "Compare", "compare"],
+  [/^\/llm\/(.+)$/, "/llm", "LLM", "llm"],
+  [/^\/tests\/([^/]+)$/, "/tests", "Tests", "tests"],
+  [/^\/requests\/(\d+)$/, "/requests", "Request", "request"],
+].map(([pattern, under, title, name]) => ({ pattern, under, title, load: page(name) }));
 
 const { main, mark } = frame.build(PAGES);
 let open = null;

@@ -155,18 +155,22 @@ impl<T: Scalar> Scalar for Option<T> {
 }
 
 /// A chain of wrappers around a reference: `$outer` holds and dereferences to the next one.
-macro_rules! chain {
+///
+/// Also for products, which ask questions of their own.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ddtrace_chain {
     ($(#[$doc:meta])* $make:ident: $($link:ident)* ) => {
-        chain!(@links $($link)*);
+        $crate::__ddtrace_chain!(@links $($link)*);
         $(#[$doc])*
         #[inline]
-        pub fn $make<T: ?Sized>(value: &T) -> chain!(@first '_, T; $($link)*) {
-            chain!(@wrap value; $($link)*)
+        pub fn $make<T: ?Sized>(value: &T) -> $crate::__ddtrace_chain!(@first '_, T; $($link)*) {
+            $crate::__ddtrace_chain!(@wrap value; $($link)*)
         }
     };
     (@first $a:lifetime, $t:ident; $first:ident $($rest:ident)*) => { $first<$a, $t> };
     (@wrap $value:ident; $last:ident) => { $last($value) };
-    (@wrap $value:ident; $first:ident $($rest:ident)+) => { $first(chain!(@wrap $value; $($rest)+)) };
+    (@wrap $value:ident; $first:ident $($rest:ident)+) => { $first($crate::__ddtrace_chain!(@wrap $value; $($rest)+)) };
     (@links $last:ident) => {
         /// The last of its chain: holds the reference.
         #[derive(Debug)]
@@ -182,7 +186,7 @@ macro_rules! chain {
         /// A link of its chain: has a method for some types and leaves the others to the next.
         #[derive(Debug)]
         pub struct $link<'a, T: ?Sized>($next<'a, T>);
-        impl<'a, T: ?Sized> Deref for $link<'a, T> {
+        impl<'a, T: ?Sized> ::std::ops::Deref for $link<'a, T> {
             type Target = $next<'a, T>;
             #[inline]
             fn deref(&self) -> &Self::Target {
@@ -195,9 +199,11 @@ macro_rules! chain {
                 self.0.get()
             }
         }
-        chain!(@links $next $($rest)*);
+        $crate::__ddtrace_chain!(@links $next $($rest)*);
     };
 }
+
+use crate::__ddtrace_chain as chain;
 
 chain! {
     /// Asks for the best that a value has to offer.
@@ -517,9 +523,9 @@ pub fn call_once<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Calls a function of the user's with a reference, so that a closure's parameter has a type.
+/// Calls a function of the user's with a reference, so that a closure's parameter has a type. What it returns may be borrowed.
 #[inline]
-pub fn apply<T: ?Sized, R>(value: &T, function: impl FnOnce(&T) -> R) -> R {
+pub fn apply<'a, T: ?Sized, R>(value: &'a T, function: impl FnOnce(&'a T) -> R) -> R {
     function(value)
 }
 

@@ -193,6 +193,11 @@ impl HttpRules {
             .of_request(headers, |tag, value| span.set_tag(tag.to_owned(), value));
     }
 
+    /// Whether a status marks a span as failed, for spans that say the rest by themselves.
+    pub fn is_error(&self, status: u16) -> bool {
+        self.errors.contains(status)
+    }
+
     /// Writes what the head of a response says, for servers and clients alike; some statuses mark the span as failed.
     pub fn tag_response(&self, span: &mut Span, status: StatusCode, headers: &HeaderMap) {
         span.set_tags(&[Tag {

@@ -129,6 +129,7 @@ pub static METRICS: &[Metric] = {
         count(Tracers, "otel.env.invalid"),
         count(Tracers, "otel.env.unsupported"),
         count(Tracers, "integration_errors"),
+        count(Tracers, "dropped_points"),
         count(Tracers, "span_pointer_calculation"),
         count(Tracers, "span_pointer_calculation.issue"),
         count(Tracers, "otel.log_records"),

@@ -71,6 +71,15 @@ impl<'a> Failure<'a> {
         }
     }
 
+    /// Type, message, and the chain of causes if it has any; for products that describe the error elsewhere, too.
+    ///
+    /// The user's code runs in here, what it panics with stays here.
+    #[cold]
+    pub fn describe(&self) -> (String, String, Option<String>) {
+        let text = self.text();
+        (text.error_type, text.message, text.stack)
+    }
+
     /// Formats it. The user's code runs in here, so the thread's state must not be borrowed.
     #[cold]
     pub(crate) fn text(&self) -> ErrorText {

@@ -117,6 +117,15 @@ pub fn instrument_iter<I: Iterator>(start: Start, iter: I) -> InstrumentedIter<I
     }
 }
 
+/// Polls a future within a span that goes on afterwards, for the attributes.
+#[doc(hidden)]
+pub fn poll_within<F: Future>(span: &mut Span, future: F) -> PollWithin<'_, F> {
+    PollWithin {
+        inner: Some(future),
+        span,
+    }
+}
+
 /// Takes the active span along: whenever the future is polled, it is active.
 pub fn carry<F: Future>(future: F) -> InContext<F> {
     InContext::new(Context::current(), future)
@@ -191,7 +200,7 @@ impl<F: Future, O: Observe<F::Output>> Future for Instrumented<F, O> {
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        poll_within(&mut this.span.span, this.inner, task, this.observe)
+        poll_observed(&mut this.span.span, this.inner, task, this.observe)
     }
 }
 
@@ -201,7 +210,7 @@ impl<F: Future, O: Observe<F::Output>> Future for Instrumented<F, O> {
 /// Otherwise the compiler copies the body of every annotated `async fn` into it and optimises it a second time, which
 /// was the larger part of what an annotation cost; the call through the table costs about five instructions.
 #[inline(never)]
-fn poll_within<T, O: Observe<T>>(
+fn poll_observed<T, O: Observe<T>>(
     span: &mut Span,
     inner: Pin<&mut dyn Future<Output = T>>,
     task: &mut TaskContext<'_>,
@@ -364,6 +373,48 @@ impl<I: Iterator> Iterator for InstrumentedIter<I> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.inner.size_hint()
+    }
+}
+
+pin_project! {
+    /// A future that is polled within a span of somebody else's; made by [`poll_within`].
+    #[doc(hidden)]
+    #[must_use = "futures do nothing unless polled"]
+    #[derive(Debug)]
+    pub struct PollWithin<'a, F> {
+        #[pin]
+        inner: Option<F>,
+        span: &'a mut Span,
+    }
+
+    impl<F> PinnedDrop for PollWithin<'_, F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if this.inner.is_some() {
+                let mut inner = this.inner;
+                let entered = this.span.enter();
+                entered.mark_cancelled();
+                inner.set(None);
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for PollWithin<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let entered = this.span.enter();
+        let polled = inner.poll(task);
+        if polled.is_ready() {
+            this.inner.set(None);
+        }
+        drop(entered);
+        polled
     }
 }
 

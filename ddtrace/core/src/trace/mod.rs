@@ -58,9 +58,9 @@ pub use failure::Failure;
 pub(crate) use failure::Reach;
 pub use future::{
     EnterOnPoll, InContext, Instrumented, InstrumentedIter, InstrumentedLater, InstrumentedStream,
-    Observe, Unobserved, carry, carry_fn, enter_on_poll, instrument, instrument_iter,
+    Observe, PollWithin, Unobserved, carry, carry_fn, enter_on_poll, instrument, instrument_iter,
     instrument_iter_in, instrument_site, instrument_site_with, instrument_start,
-    instrument_start_with, instrument_stream, instrument_stream_in, instrument_with,
+    instrument_start_with, instrument_stream, instrument_stream_in, instrument_with, poll_within,
 };
 pub use guard::{
     CurrentSpan, SpanGuard, SpanRef, active_at, current_root_span, current_span, enter,

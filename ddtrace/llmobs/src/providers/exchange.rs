@@ -126,6 +126,8 @@ pub(crate) struct Exchange {
     pub(crate) tool_definitions: Vec<Value>,
     /// A prompt that the provider keeps, and what was put into it.
     pub(crate) prompt: Option<Value>,
+    /// Whether images or files were put into that prompt.
+    pub(crate) prompt_is_multimodal: bool,
     /// Why it failed.
     pub(crate) failure: Option<Failure>,
     /// For a stream: where in the body the first event with content ended.

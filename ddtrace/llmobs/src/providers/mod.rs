@@ -26,11 +26,15 @@ mod json;
 mod ollama;
 mod openai;
 mod streams;
+mod tap;
 
 #[cfg(test)]
 mod decoder_tests;
+#[cfg(test)]
+mod tap_tests;
 
 pub(crate) use exchange::{Exchange, Recorded};
+pub(crate) use tap::listen;
 
 /// Reads one exchange.
 pub(crate) type Decoder = fn(&Recorded<'_>) -> Exchange;

@@ -4,4 +4,4 @@ mod layer;
 mod request;
 
 pub use layer::{Tower, Trace, TraceLayer, layer};
-pub use request::{Client, RequestSpan, ResponseFuture, mark, send};
+pub use request::{Client, Mark, RequestSpan, ResponseFuture, mark, send};

@@ -48,12 +48,14 @@ pub trait Client: 'static {
 }
 
 /// The mark of a request that has a span, among its extensions, so that a layer inside makes none.
-#[derive(Clone, Copy, Debug)]
-struct InSpan;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    _private: (),
+}
 
 /// Marks a request whose span is made elsewhere. False if it was marked before: then nobody else has to make one.
 pub fn mark(extensions: &mut Extensions) -> bool {
-    extensions.insert(InSpan).is_none()
+    extensions.insert(Mark::default()).is_none()
 }
 
 /// The future of a response; made by [`send`].
@@ -87,7 +89,7 @@ impl<C> fmt::Debug for RequestSpan<C> {
 
 impl<C: Client> RequestSpan<C> {
     fn start<B>(request: &mut Request<B>) -> Option<Self> {
-        if request.extensions().get::<InSpan>().is_some() {
+        if request.extensions().get::<Mark>().is_some() {
             return None;
         }
         let settings = C::settings().get()?;

@@ -9,15 +9,23 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::request::{RequestSpan, Server, Started};
+use super::request::{Ends, RequestSpan, Server, Started};
 use crate::exchange::{ExchangeFuture, TracedBody, with_body};
 
 /// Answers a request by `call`, in a span. A request that a layer outside of this one has in hand gets none.
 pub fn serve<S: Server, B, F>(
+    request: Request<B>,
+    call: impl FnOnce(Request<B>) -> F,
+) -> ResponseFuture<F, S> {
+    serve_until(Ends::WithBody, request, call)
+}
+
+pub(super) fn serve_until<S: Server, B, F>(
+    ends: Ends,
     mut request: Request<B>,
     call: impl FnOnce(Request<B>) -> F,
 ) -> ResponseFuture<F, S> {
-    let span = match RequestSpan::start(&mut request) {
+    let span = match RequestSpan::start(&mut request, ends) {
         Started::Off => None,
         Started::Span(span) => Some(span),
         Started::Blocked(span, block) => {

@@ -11,8 +11,8 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer::{Answerable, ResponseFuture, serve};
-use super::request::{RequestSpan, Server};
+use super::answer::{Answerable, ResponseFuture, serve_until};
+use super::request::{Ends, RequestSpan, Server};
 use crate::exchange::TracedBody;
 
 /// The server side of this crate itself.
@@ -49,13 +49,27 @@ pub fn layer() -> TraceLayer<Tower> {
 /// A [`Layer`] that makes a span of every request that is answered.
 #[derive(Debug)]
 pub struct TraceLayer<S> {
+    ends: Ends,
     of: PhantomData<fn() -> S>,
 }
 
 impl<S> TraceLayer<S> {
     /// A layer for the spans of this server.
     pub const fn new() -> Self {
-        Self { of: PhantomData }
+        Self {
+            ends: Ends::WithBody,
+            of: PhantomData,
+        }
+    }
+
+    /// Ends the spans when the head of the response is known, instead of with the last byte of its body: for services whose bodies
+    /// take as long as whoever reads them.
+    #[must_use]
+    pub const fn ending_with_head(self) -> Self {
+        Self {
+            ends: Ends::WithHead,
+            of: PhantomData,
+        }
     }
 }
 
@@ -79,6 +93,7 @@ impl<I, S> Layer<I> for TraceLayer<S> {
     fn layer(&self, inner: I) -> Trace<I, S> {
         Trace {
             inner,
+            ends: self.ends,
             of: PhantomData,
         }
     }
@@ -88,6 +103,7 @@ impl<I, S> Layer<I> for TraceLayer<S> {
 #[derive(Debug)]
 pub struct Trace<I, S> {
     inner: I,
+    ends: Ends,
     of: PhantomData<fn() -> S>,
 }
 
@@ -95,6 +111,7 @@ impl<I: Clone, S> Clone for Trace<I, S> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
+            ends: self.ends,
             of: PhantomData,
         }
     }
@@ -118,6 +135,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        serve(request, |request| self.inner.call(request))
+        serve_until(self.ends, request, |request| self.inner.call(request))
     }
 }

@@ -93,6 +93,13 @@ pub fn note_route(extensions: &Extensions, route: &str) {
     }
 }
 
+/// How long the span of a request lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    WithBody,
+    WithHead,
+}
+
 /// The span of a request that is being answered; ends when dropped.
 pub struct RequestSpan<S: Server> {
     span: Span,
@@ -102,6 +109,7 @@ pub struct RequestSpan<S: Server> {
     late: Option<Arc<OnceLock<Box<str>>>>,
     /// The target, if its path is asked for once the response is known.
     target: Option<Uri>,
+    ends: Ends,
     /// Whether the service has control. Stays set if it panics.
     is_working: bool,
 }
@@ -126,7 +134,7 @@ pub(super) enum Started<S: Server> {
 }
 
 impl<S: Server> RequestSpan<S> {
-    pub(super) fn start<B>(request: &mut Request<B>) -> Started<S> {
+    pub(super) fn start<B>(request: &mut Request<B>, ends: Ends) -> Started<S> {
         if is_marked(request.extensions()) {
             if let Some(route) = S::route(request.extensions()) {
                 note_route(request.extensions(), route.as_ref());
@@ -145,6 +153,7 @@ impl<S: Server> RequestSpan<S> {
             route,
             late: late.clone(),
             target: None,
+            ends,
             is_working: false,
         };
         if this.span.is_recording() {
@@ -246,7 +255,10 @@ impl<S: Server> Exchange for RequestSpan<S> {
                 HttpServerResponse::new(span, route, status, headers)
             });
         }
-        rest(method, status, headers)
+        match self.ends {
+            Ends::WithBody => rest(method, status, headers),
+            Ends::WithHead => Rest::Detached,
+        }
     }
 
     fn given_up(mut self, _: Stage) {

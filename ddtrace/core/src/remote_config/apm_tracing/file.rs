@@ -9,10 +9,14 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::super::capped::Capped;
+use super::super::capped::{Capped, CappedMap};
+use super::switch::Said;
 
 /// Entries of one list, and switches of other products, at most.
 const MAX_ENTRIES: usize = 1_000;
+
+/// Keys of one object in a list of a product's.
+const MAX_KEYS: usize = 16;
 
 /// How specific a file is: what a more specific one says counts, key by key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,8 +54,8 @@ pub(super) struct LibConfig {
     pub(super) tags: Option<Vec<(String, String)>>,
     pub(super) tracing: Option<bool>,
     pub(super) runtime_metrics: Option<bool>,
-    /// Other keys that end in `_enabled`: switches of products.
-    pub(super) switches: BTreeMap<String, bool>,
+    /// Other keys that end in `_enabled` or `_extractors`: switches and lists of products.
+    pub(super) switches: BTreeMap<String, Said>,
 }
 
 /// A sampling rule as remote configuration writes it.
@@ -215,7 +219,15 @@ impl LibConfig {
             _ if key.ends_with("_enabled") && self.switches.len() < MAX_ENTRIES => {
                 let value: Entry<bool> = keys.next_value()?;
                 if let Some(value) = value.fitting() {
-                    self.switches.insert(key, value);
+                    self.switches.insert(key, Said::Flag(value));
+                }
+            }
+            _ if key.ends_with("_extractors") && self.switches.len() < MAX_ENTRIES => {
+                let list = fitting::<CappedMap<String, MAX_KEYS>>(keys.next_value()?);
+                let objects = list.map(|list| list.into_iter().map(|object| object.0));
+                if let Some(list) = objects.map(Iterator::collect::<Vec<_>>) {
+                    let json = serde_json::to_string(&list).unwrap_or_default();
+                    self.switches.insert(key, Said::List(json));
                 }
             }
             _ => {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::path::ConfigPath;
 use super::file::{RemoteRule, SettingsFile};
+use super::switch::Said;
 use crate::config::{Name, RemoteSetting, Value};
 
 /// A file that counts.
@@ -32,7 +33,7 @@ pub(super) struct Merged {
     tags: Option<From<Vec<(String, String)>>>,
     tracing: Option<From<bool>>,
     runtime_metrics: Option<From<bool>>,
-    pub(super) switches: BTreeMap<String, bool>,
+    pub(super) switches: BTreeMap<String, Said>,
 }
 
 /// Merges files key by key: the most specific one that has a key wins, among equals the newest.
@@ -67,7 +68,7 @@ pub(super) fn merge<'a>(sources: impl Iterator<Item = Source<'a>>) -> Merged {
             id,
         );
         let switches = config.switches.iter();
-        let switches = switches.map(|(key, value)| (key.clone(), *value));
+        let switches = switches.map(|(key, value)| (key.clone(), value.clone()));
         merged.switches.extend(switches);
     }
     merged

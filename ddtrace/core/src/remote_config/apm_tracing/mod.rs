@@ -20,7 +20,7 @@ mod switch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use switch::on_switch;
+pub use switch::{on_list, on_switch};
 
 use self::file::SettingsFile;
 use super::capabilities::Capabilities;

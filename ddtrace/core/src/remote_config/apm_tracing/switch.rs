@@ -1,4 +1,4 @@
-//! Switches of products among the settings of `APM_TRACING`.
+//! Switches of products among the settings of `APM_TRACING`, and lists.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,11 +10,21 @@ use arc_swap::ArcSwapOption;
 use super::super::capabilities::Capabilities;
 use crate::diagnostics;
 
+type Handler = Box<dyn Fn(Option<&Said>) + Send + Sync>;
+
 struct Switch {
     key: &'static str,
     capabilities: Capabilities,
     number: u64,
-    handler: Box<dyn Fn(Option<bool>) + Send + Sync>,
+    handler: Handler,
+}
+
+/// What a file says under a key that belongs to a product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Flag(bool),
+    /// A list of flat objects, as JSON.
+    List(String),
 }
 
 /// Replaced as a whole, so that neither the worker nor a forked child ever waits.
@@ -41,6 +51,39 @@ pub fn on_switch(
     key: &'static str,
     capabilities: Capabilities,
     handler: impl Fn(Option<bool>) + Send + Sync + 'static,
+) {
+    add(key, capabilities, move |said| match said {
+        Some(Said::Flag(value)) => handler(Some(*value)),
+        _ => handler(None),
+    });
+}
+
+/// The same for a list of flat objects, such as `data_streams_transaction_extractors`, whose key ends in `_extractors`. The handler
+/// gets it as JSON: objects whose values are not all texts are left out.
+///
+/// ```
+/// use ddtrace_core::remote_config::{self, Capabilities};
+///
+/// remote_config::on_list("kettle_extractors", Capabilities::NONE, |json| match json {
+///     Some(json) => println!("{json}"),
+///     None => println!("as DD_KETTLE_EXTRACTORS says"),
+/// });
+/// ```
+pub fn on_list(
+    key: &'static str,
+    capabilities: Capabilities,
+    handler: impl Fn(Option<&str>) + Send + Sync + 'static,
+) {
+    add(key, capabilities, move |said| match said {
+        Some(Said::List(json)) => handler(Some(json)),
+        _ => handler(None),
+    });
+}
+
+fn add(
+    key: &'static str,
+    capabilities: Capabilities,
+    handler: impl Fn(Option<&Said>) + Send + Sync + 'static,
 ) {
     let switch = Arc::new(Switch {
         key,
@@ -70,18 +113,18 @@ pub(super) fn capabilities() -> Capabilities {
 
 /// What has been said to whom.
 #[derive(Debug, Default)]
-pub(super) struct Told(BTreeMap<u64, bool>);
+pub(super) struct Told(BTreeMap<u64, Said>);
 
 impl Told {
     /// Tells every switch whose value is not the one that it knows.
-    pub(super) fn tell(&mut self, values: BTreeMap<String, bool>) {
+    pub(super) fn tell(&mut self, values: BTreeMap<String, Said>) {
         for switch in switches() {
-            let value = values.get(switch.key).copied();
+            let value = values.get(switch.key);
             let before = match value {
-                Some(value) => self.0.insert(switch.number, value),
+                Some(value) => self.0.insert(switch.number, value.clone()),
                 None => self.0.remove(&switch.number),
             };
-            if before != value
+            if before.as_ref() != value
                 && catch_unwind(AssertUnwindSafe(|| (switch.handler)(value))).is_err()
             {
                 let key = switch.key;

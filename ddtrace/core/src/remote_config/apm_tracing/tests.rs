@@ -471,6 +471,32 @@ fn a_switch_hears_what_is_set_and_when_it_no_longer_is() {
     on_switch("kettle_enabled", Capabilities::NONE, |_| {});
 }
 
+#[test]
+fn a_list_of_a_product_is_heard_of_as_json_and_what_does_not_fit_is_left_out() {
+    static HEARD: Mutex<Vec<Option<String>>> = Mutex::new(Vec::new());
+    let heard = || std::mem::take(&mut *HEARD.lock().unwrap());
+    on_list("kettle_extractors", Capabilities::of(&[101]), |json| {
+        HEARD.lock().unwrap().push(json.map(str::to_owned));
+    });
+    assert_eq!(capabilities().and(Capabilities::of(&[101])), capabilities());
+    let mut remote = Remote::new(&[]);
+    let list = json!([{"name": "n", "value": "v"}, {"name": 1}, "text", {}]);
+    remote.set(json!({"kettle_extractors": list}));
+    remote.set(json!({"kettle_extractors": list, "tracing_sampling_rate": 1}));
+    let expected = r#"[{"name":"n","value":"v"},{}]"#;
+    assert_eq!(heard(), [Some(expected.to_owned())]);
+    // A switch of that name is no list.
+    on_switch("kettle_extractors", Capabilities::NONE, |value| {
+        HEARD
+            .lock()
+            .unwrap()
+            .push(value.map(|value| value.to_string()));
+    });
+    remote.set(json!({"kettle_extractors": [], "tracing_sampling_rate": 1}));
+    assert_eq!(heard(), [None]);
+    on_switch("kettle_extractors", Capabilities::NONE, |_| {});
+}
+
 /// Settings come and go as fast as they can while other threads make traces. Nothing gets lost, and what a trace says about
 /// its decision was true of one set of rules: the one by which it was decided when it was passed on, if it was.
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn describe(kept: &Value, answer: &Value) -> Option<Value> {
 }
 
 /// Whether images or files were put into a prompt.
-pub(in super::super) fn is_multimodal(kept: &Value) -> bool {
+pub(super) fn is_multimodal(kept: &Value) -> bool {
     let variables = kept.get("variables").and_then(Value::as_object);
     variables.is_some_and(|variables| {
         variables

@@ -84,6 +84,7 @@ fn asked(exchange: &mut Exchange, recorded: &Recorded<'_>, answer: &Value) {
     }
     exchange.input = Some(Io::Messages(messages));
     exchange.prompt = kept.and_then(|kept| prompt::describe(kept, answer));
+    exchange.prompt_is_multimodal = kept.is_some_and(prompt::is_multimodal);
 }
 
 fn answered(exchange: &mut Exchange, answer: &Value) {
