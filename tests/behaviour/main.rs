@@ -7,6 +7,7 @@ mod dependencies;
 mod disabled;
 mod dogstatsd;
 mod flare;
+mod journey;
 mod kafka;
 mod llmobs;
 mod logging;
