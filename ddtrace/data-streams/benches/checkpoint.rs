@@ -14,8 +14,6 @@ use ddtrace_data_streams::test_support::Checkpoints;
 use http::HeaderMap;
 
 const ROUNDS: usize = 200;
-/// A name, and what is measured under it.
-type Case<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 
 /// Less than the queue holds.
 const CALLS: usize = 10_000;
