@@ -9,6 +9,7 @@ mod dogstatsd;
 mod flare;
 mod journey;
 mod kafka;
+mod llmobs;
 mod logging;
 mod opentelemetry;
 mod program;

@@ -3,6 +3,7 @@
 //! Standard output and error share one pipe, so what the test wrote keeps its order. The process leads a group of its own: it
 //! can be ended with everything that it started, and can't end us by ending its group.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -43,12 +44,26 @@ pub(crate) fn folder(runs: &Path) -> Option<PathBuf> {
 /// Leads what a test leaves into its folder: a file for every process of the run and every binary that it has, and what it traces.
 pub(crate) fn lead(command: &mut Command, folder: Option<&Path>, ids: Option<(u64, u64)>) {
     let Some(folder) = folder else { return };
-    command.env(PROFILE, folder.join("%p-%m.profraw"));
+    if counts(std::env::var_os(PROFILE).as_deref(), folder) {
+        command.env(PROFILE, folder.join("%p-%m.profraw"));
+    }
     if let Some((trace, span)) = ids {
         command.env("_DD_TEST_RUN", folder);
         command.env("_DD_TEST_SPAN", format!("{trace}:{span}"));
     }
 }
+
+/// Whether binaries of this session count. Then the coordinator has led what they leave into the session's folder; anything else is
+/// somebody else's measurement, which keeps its files.
+fn counts(profile: Option<&OsStr>, folder: &Path) -> bool {
+    let session = folder.parent().and_then(Path::parent);
+    profile
+        .zip(session)
+        .is_some_and(|(profile, session)| Path::new(profile).starts_with(session.join(OTHERS)))
+}
+
+/// The folder of a session for profiles that belong to no run of a test.
+pub(crate) const OTHERS: &str = "others";
 
 /// A test that is about to have a process of its own.
 #[derive(Debug)]
@@ -311,6 +326,23 @@ fn rfind(bytes: &[u8], word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn profiles_of_somebody_elses_measurement_stay_where_they_go() {
+        let folder = Path::new("/tmp/session/runs/1-0");
+        for (profile, expected) in [
+            (None, false),
+            (Some("/w/target/%p.profraw"), false),
+            (Some("/tmp/session/others/%p-%m.profraw"), true),
+            (Some("/tmp/session-2/others/%p-%m.profraw"), false),
+        ] {
+            assert_eq!(
+                counts(profile.map(OsStr::new), folder),
+                expected,
+                "{profile:?}"
+            );
+        }
+    }
 
     #[test]
     fn libtests_own_words_are_taken_off() {

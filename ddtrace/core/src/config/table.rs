@@ -343,8 +343,6 @@ settings! {
     _DD_LLMOBS_WRITER_INTERVAL => seconds("1.0").products(&["llm observability", "tests"]),
     /// For tests: seconds that one of its requests may take.
     _DD_LLMOBS_WRITER_TIMEOUT => seconds("5.0").products(&["llm observability", "tests"]),
-    /// For tests: seconds between two runs of the evaluators.
-    _DD_LLMOBS_EVALUATOR_INTERVAL => seconds("1.0").products(&["llm observability", "tests"]),
     /// The application key, for interfaces that read or change something: experiments, datasets, prompts.
     DD_APP_KEY => optional(Kind::Secret).products(LLM),
     /// Whether probes may be set while the program runs.
