@@ -40,6 +40,7 @@
 //! | `ci-visibility` | the library half of `cargo ddtrace test`, for harnesses of your own: `ddtrace::ci_visibility` | no |
 //! | `data-streams` | Data Streams Monitoring: `ddtrace::data_streams` | no |
 //! | `llmobs` | LLM Observability: `ddtrace::llmobs` | no |
+//! | `llmobs-evaluators` | evaluators that run inside the program: `ddtrace::llmobs::evaluators` | no |
 //! | `agentless` | straight to Datadog, without an agent: `DD_AGENTLESS_ENABLED=true`, `DD_API_KEY` | no |
 //! | `async-openai` | spans for async-openai 0.41: `Client::new().traced()` by `ddtrace::async_openai::ClientExt`; LLM spans with `llmobs` | no |
 //! | `aws-sdk` | spans for the AWS SDK, of any service, and trace context in its messages: `aws_sdk_sqs::config::Builder::from(&sdk_config).interceptor(ddtrace::aws_sdk::interceptor())` | no |
@@ -53,6 +54,7 @@
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
+//! | `rig` | spans for rig 0.44: `client.with_http(ddtrace::rig::Traced::new(rig_reqwest::shared()))`; LLM spans with `llmobs` | no |
 //! | `opentelemetry` | spans of the `opentelemetry` 0.33 interface become ours, and the other way round: `DD_TRACE_OTEL_ENABLED=true` or `ddtrace::opentelemetry::install()` | no |
 //! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | query spans for sqlx 0.9 on these databases: `ddtrace::sqlx::Traced::new(pool)` | no |
 //! | `sqlx-0_8-postgres`, `sqlx-0_8-mysql`, `sqlx-0_8-sqlite` | the same for sqlx 0.8: `ddtrace::sqlx_0_8` | no |
@@ -74,6 +76,7 @@
 extern crate self as ddtrace;
 
 pub mod error;
+pub mod testing;
 #[doc = include_str!("docs/write_an_integration.md")]
 pub mod write_an_integration {}
 
@@ -117,6 +120,8 @@ pub use ddtrace_rdkafka as rdkafka;
 pub use ddtrace_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use ddtrace_reqwest as reqwest;
+#[cfg(feature = "rig")]
+pub use ddtrace_rig as rig;
 #[cfg(feature = "sqlx")]
 pub use ddtrace_sqlx as sqlx;
 #[cfg(feature = "sqlx-0_8")]
@@ -190,6 +195,9 @@ pub use ddtrace_macros::main;
 #[doc = include_str!("docs/span.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::span;
+#[doc = include_str!("docs/test.md")]
+#[cfg(not(target_arch = "wasm32"))]
+pub use ddtrace_macros::test;
 #[doc = include_str!("docs/trace.md")]
 #[cfg(not(target_arch = "wasm32"))]
 pub use ddtrace_macros::trace;
@@ -199,12 +207,13 @@ pub use ddtrace_macros::trace_block;
 #[cfg(target_arch = "wasm32")]
 pub use ddtrace_macros::{
     plain_dependencies as dependencies, plain_git_metadata as git_metadata, plain_main as main,
-    plain_span as span, plain_trace as trace, plain_trace_block as trace_block,
+    plain_span as span, plain_test as test, plain_trace as trace, plain_trace_block as trace_block,
 };
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::testing;
     pub use ddtrace_core::git_metadata::EmbeddedGit;
     pub use ddtrace_core::instrument::{DDTRACE_SITES, capture::*, inventory, linkme};
     pub use ddtrace_core::telemetry::EmbeddedDependencies;

@@ -8,6 +8,7 @@ use ddtrace_ci_visibility::coverage::{CoverageMap, Profile, safety};
 use ddtrace_ci_visibility::selection::ChangedLines;
 
 /// An answer of the backend, read as each of the answers there are: what is believed is bounded, and an error says one thing.
+#[allow(clippy::len_zero, reason = "that the two agree is what is tried")]
 pub fn backend_answers(data: &[u8]) {
     if let Ok(settings) = Settings::parse(data) {
         let retries = &settings.early_flake_detection.slow_test_retries;

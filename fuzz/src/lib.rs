@@ -8,3 +8,4 @@ pub mod ci_visibility;
 pub mod core;
 pub mod corpus;
 pub mod data_streams;
+pub mod llmobs;

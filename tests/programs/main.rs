@@ -8,6 +8,7 @@ mod data_streams;
 mod failing;
 mod fork;
 mod kafka;
+mod llmobs;
 mod logging;
 mod metrics;
 mod opentelemetry;
@@ -73,6 +74,7 @@ fn main() {
         "annotated" => annotated::run(),
         "data-streams" => data_streams::run(),
         "kafka" => kafka::run(&arguments[1..]),
+        "llmobs" => llmobs::run(&arguments[1]),
         "registry" => annotated::registry(),
         "failing" => failing::run(),
         "dropped-futures" => failing::dropped_futures(),

@@ -218,6 +218,7 @@ pub fn routes() -> Router<Shared> {
         .route("/api/llm/experiments/{id}", get(llm::experiment))
         .route("/api/tests/sessions", get(tests::sessions))
         .route("/api/tests/sessions/{id}", get(tests::session))
+        .route("/api/tests/sessions/{id}/coverage", get(tests::coverage))
         .route("/api/tests/test", get(tests::test))
         .route("/api/tests/management", post(tests::manage))
         .route("/api/clear", post(control::clear))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::query::{Parameters, Raw};
 use super::{Shared, apart};
+use crate::history::coverage::{File, files};
 use crate::history::session::{Run, Session, Test};
 
 /// Tests of one answer.
@@ -63,6 +64,7 @@ fn show_session(session: &Session) -> Value {
         "new": marked("is_new"),
         "quarantined": marked("is_quarantined"),
         "skipped_by_impact": marked("skipped_by_itr"),
+        "covered": tests.iter().filter(|test| test.runs.iter().any(|run| !run.coverage.is_empty())).count(),
         "time": time,
         "left_out": session.left_out,
     })
@@ -221,6 +223,60 @@ pub(super) async fn test(State(shared): State<Shared>, raw: Raw) -> Result<Json<
         .await
         .map(Json)
         .ok_or_else(|| ApiError::not_found("this test"))
+}
+
+/// What the tests of a session reach: all files, or one with its lines and tests.
+pub(super) async fn coverage(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    raw: Raw,
+) -> Result<Json<Value>, ApiError> {
+    let parameters = Parameters::from(raw);
+    let wanted = parameters.text("file").map(str::to_owned);
+    let shown = apart(move || {
+        shared.history().read(|sessions| {
+            let session = sessions.iter().rfind(|session| session.id == id)?;
+            let tests = session.tests();
+            let reaches = |test: &&Test<'_>| test.runs.iter().any(|run| !run.coverage.is_empty());
+            let files = files(session);
+            let mut shown = json!({
+                "id": session.id,
+                "start": session.start.to_string(),
+                "command": session.command,
+                "tests": tests.len(),
+                "tests_with_coverage": tests.iter().filter(reaches).count(),
+                "lines": files.iter().map(|file| u64::from(file.lines)).sum::<u64>(),
+                "total": files.len(),
+            });
+            match wanted {
+                Some(path) => {
+                    let file = files.iter().find(|file| file.path == path)?;
+                    shown["file"] = show_file(file);
+                    shown["file"]["by_test"] = file
+                        .tests
+                        .iter()
+                        .take(MOST)
+                        .map(|(run, lines)| {
+                            json!({"module": run.module, "suite": run.suite, "name": run.name, "parameters": run.parameters,
+                                "status": run.status, "lines": lines})
+                        })
+                        .collect();
+                }
+                None => shown["files"] = files.iter().take(MOST).map(show_file).collect(),
+            }
+            Some(shown)
+        })
+    });
+    shown
+        .await
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("this session, or this file in it"))
+}
+
+fn show_file(file: &File<'_>) -> Value {
+    // A file with more ranges than a page can draw is shown by its first ones.
+    let ranges: Vec<_> = file.ranges.iter().take(MOST).collect();
+    json!({"path": file.path, "lines": file.lines, "tests": file.tests.len(), "ranges": ranges})
 }
 
 /// Changes what is wanted of a test: quarantine, disable, attempt to fix.

@@ -30,6 +30,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Listen where the Datadog Agent would, and show what comes
+    ///
+    /// The page at the printed address shows traces, the service map, LLM conversations, data streams, test runs, what
+    /// is wrong with what was sent, and the requests themselves. LLM datasets, experiments and prompts are kept here, so
+    /// that they need no account; API.md of the crate describes the JSON behind the page.
     Agent(Box<AgentArgs>),
     /// Do that, and `cargo run` a program against it: cargo ddtrace run [OPTIONS] [CARGO RUN'S ARGUMENTS]
     Run(Box<RunArgs>),
@@ -90,7 +94,7 @@ struct AgentArgs {
     /// Read the page's files from this folder instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     assets: Option<PathBuf>,
-    /// Keep test sessions in this folder, and answer from its files
+    /// Keep test sessions in this folder, and answer from its files; llm_prices.json there corrects the prices of models
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -11,6 +11,7 @@
 //! of texts; a session on disk is written whole when its end comes, so a run that was killed leaves nothing half.
 
 mod answers;
+pub mod coverage;
 mod disk;
 pub mod session;
 

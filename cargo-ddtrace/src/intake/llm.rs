@@ -16,11 +16,11 @@ use super::multipart;
 use super::take::{finish, raw, rejected, text};
 use super::tests::behind_proxy;
 use crate::api::Shared;
-use crate::llm::Kept;
-use crate::llm::backend::Ask;
+use crate::llm::backend::{Ask, Brought};
 use crate::llm::evaluation::Evaluation;
 use crate::llm::prices::Prices;
 use crate::llm::span::{Span, Transport, event_of};
+use crate::llm::{Kept, answers};
 use crate::store::Change;
 use crate::store::requests::{Raw, Request as KeptRequest};
 use crate::validate::{Finding, Findings, Level, llm as rules, request, secret};
@@ -435,7 +435,15 @@ fn question(
         body: json,
         file,
     };
-    let ((status, value), brought) = shared.llm().backend().answer(&ask);
+    let ((status, value), brought) = {
+        // Spans before the back end, wherever both are locked.
+        let kept = shared.llm().lock();
+        let mut backend = shared.llm().backend();
+        match answers::answer(&kept, &backend, &ask) {
+            Some(reply) => (reply, Brought::default()),
+            None => backend.answer(&ask),
+        }
+    };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let spans: Vec<Span> = brought
         .spans

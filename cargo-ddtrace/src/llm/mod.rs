@@ -10,6 +10,7 @@
 //! What a model was told and said is large, and most of it is never looked at: it is kept as the JSON text that it came as,
 //! beside the few fields that lists need.
 
+pub mod answers;
 pub mod backend;
 pub mod evaluation;
 pub mod prices;

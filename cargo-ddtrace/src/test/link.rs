@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use ddtrace_ci_visibility::model::SessionId;
+
+use super::coordinator::of_test;
 use super::runner::event::{Choice, Listed, Next, Outcome, Policy, Ran, Verdict};
 use super::runner::harness::{Declared, Harness};
 
@@ -76,6 +79,18 @@ pub(crate) struct Hello {
     pub(crate) pid: u32,
     /// Which attempt of nextest's this is, from 1.
     pub(crate) nextest_attempt: Option<u32>,
+    /// What has to be known to run its tests once more when all are done, if that is wanted.
+    #[serde(default)]
+    pub(crate) surroundings: Option<Surroundings>,
+}
+
+/// How a runner starts its binary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Surroundings {
+    pub(crate) folder: PathBuf,
+    pub(crate) chain: Vec<String>,
+    /// Variables as tests see them.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// What rustdoc says of a doctest.
@@ -107,9 +122,34 @@ pub(crate) struct Welcome {
     pub(crate) isolate: bool,
     /// How long a test may take that runs alone.
     pub(crate) timeout: Option<Duration>,
-    /// Where processes of tests leave what they counted, if the binary counts.
+    /// Below it each run of a test has a folder for what its processes leave.
     #[serde(default)]
-    pub(crate) profiles: Option<PathBuf>,
+    pub(crate) runs: Option<PathBuf>,
+    /// By what the spans of tests are told.
+    #[serde(default)]
+    pub(crate) names: Option<Names>,
+}
+
+/// From these and a test's name its trace and span follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Names {
+    pub(crate) session: SessionId,
+    pub(crate) module: String,
+    pub(crate) crate_name: String,
+    /// How many runs of its tests nextest has made before.
+    pub(crate) earlier: u32,
+}
+
+impl Names {
+    /// Trace and span of a run.
+    pub(crate) fn ids(&self, test: &str, attempt: u32) -> (u64, u64) {
+        let identity = of_test(&self.module, &self.crate_name, test);
+        let attempt = self.earlier + attempt;
+        (
+            self.session.trace_id(&identity, attempt),
+            self.session.span_id(&identity, attempt),
+        )
+    }
 }
 
 /// A runner's end of the line.

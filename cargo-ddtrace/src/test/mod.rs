@@ -91,6 +91,7 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         timeout: arguments.test_timeout,
         junit: arguments.junit.is_some() || arguments.junit_upload,
         is_nextest: words.first().is_some_and(|word| word == "nextest"),
+        runs: folder.runs(),
     };
     // Whoever measures the whole keeps its own files.
     let may_cover = std::env::var_os(runner::PROFILE).is_none();
@@ -149,9 +150,8 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
             }
             None => None,
         };
-        let profiles = folder.path().join("profiles");
         let circumstances = toolchain.circumstances.clone();
-        coverage = Some(Coverage::new(&repository, &profiles, circumstances, impact));
+        coverage = Some(Coverage::new(&repository, circumstances, impact));
     }
     let coordinator = Coordinator::new(
         library, toolchain, manner, repository, words, None, coverage,
@@ -172,6 +172,9 @@ pub async fn run(arguments: TestArgs, words: Vec<OsString>) -> u8 {
         || matches!(ended, Ended::Signal(1 | 2 | 15))
         || coordinator.count(|counts| counts.interrupted);
     let status = ended.status();
+    if !interrupted {
+        tokio::task::block_in_place(|| coordinator.once_more());
+    }
     let junit = coordinator.junit(&shown);
     if arguments.junit_upload
         && !interrupted
@@ -351,6 +354,7 @@ impl Own {
                 timeout: None,
                 junit: false,
                 is_nextest,
+                runs: folder.runs(),
             };
             let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
             let toolchain = cargo::toolchain(&[]).await;

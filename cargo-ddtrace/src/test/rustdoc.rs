@@ -55,6 +55,7 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
             is_doctest: true,
             pid: std::process::id(),
             nextest_attempt: None,
+            surroundings: None,
         };
         Some(Link::connect(&invitation.socket, hello)?.0)
     });

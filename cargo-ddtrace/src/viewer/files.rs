@@ -93,6 +93,7 @@ const FILES: &[File] = embed![
     "styles/tokens.css",
     "styles/trace.css",
     "styles/traces.css",
+    "tests/coverage.js",
     "tests/parts.js",
     "theme.js",
     "trace/compare.js",

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Stage;
 use super::feed::MARKUP;
-use super::streams_feed::{Point, payload, send, shop};
+use super::streams_feed::{Point, hash, payload, send, shop};
 
 #[test]
 fn the_map_shows_steps_with_latencies_and_lag() {
@@ -131,5 +131,31 @@ fn names_of_topics_are_text_and_small_screens_hold_the_page() {
             "{view}"
         );
     }
+    stage.done();
+}
+
+#[test]
+fn a_circle_begins_at_the_service_that_messages_come_from() {
+    let mut stage = Stage::new();
+    let tags = |list: &[&str]| list.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+    let out = tags(&["direction:out", "topic:a", "type:channel"]);
+    let parent = hash("shop", "dev", &out, 0);
+    let point = |tags, parent| Point {
+        tags,
+        parent,
+        latencies: vec![(0.1, 0.2)],
+        size: 1.0,
+    };
+    let points = [
+        point(out, 0),
+        point(tags(&["direction:in", "topic:a", "type:channel"]), parent),
+    ];
+    send(&stage.agent.address, &payload("shop", &points, &[], &[]));
+    stage.open("/streams");
+    stage
+        .browser
+        .wait("document.querySelectorAll('.map .node').length === 2");
+    let order = stage.browser.eval("[...document.querySelectorAll('.map .node')].map((node) => [node.querySelector('.node-name').textContent, node.transform.baseVal[0].matrix.e]).sort((a, b) => a[1] - b[1]).map(([name]) => name)");
+    assert_eq!(order, json!(["shop", "a"]));
     stage.done();
 }

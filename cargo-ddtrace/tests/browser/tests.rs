@@ -136,3 +136,97 @@ fn a_failure_is_found_from_the_list_of_runs() {
     );
     stage.done();
 }
+
+/// Sends what tests of a session reached: span, file, bitmap.
+fn coverage(stage: &Stage, session: u64, reached: &[(u64, &str, &[u8])]) {
+    let mut body = Vec::new();
+    rmp::encode::write_map_len(&mut body, 2).unwrap();
+    rmp::encode::write_str(&mut body, "version").unwrap();
+    rmp::encode::write_uint(&mut body, 2).unwrap();
+    rmp::encode::write_str(&mut body, "coverages").unwrap();
+    rmp::encode::write_array_len(&mut body, reached.len() as u32).unwrap();
+    for (span, file, bitmap) in reached {
+        rmp::encode::write_map_len(&mut body, 3).unwrap();
+        for (key, id) in [("test_session_id", session), ("span_id", *span)] {
+            rmp::encode::write_str(&mut body, key).unwrap();
+            rmp::encode::write_uint(&mut body, id).unwrap();
+        }
+        rmp::encode::write_str(&mut body, "files").unwrap();
+        rmp::encode::write_array_len(&mut body, 1).unwrap();
+        rmp::encode::write_map_len(&mut body, 2).unwrap();
+        rmp::encode::write_str(&mut body, "filename").unwrap();
+        rmp::encode::write_str(&mut body, file).unwrap();
+        rmp::encode::write_str(&mut body, "bitmap").unwrap();
+        rmp::encode::write_bin(&mut body, bitmap).unwrap();
+    }
+    let part = |name: &str, content: &[u8]| {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        [head.as_bytes(), content, b"\r\n"].concat()
+    };
+    let form = [
+        part("event", b"{\"dummy\":true}"),
+        part("coverage1", &body),
+        b"--b--\r\n".to_vec(),
+    ];
+    let answer = feed::post(
+        &stage.agent.address,
+        "/evp_proxy/v4/api/v2/citestcov",
+        "multipart/form-data; boundary=b",
+        &form.concat(),
+        0,
+    );
+    assert_eq!(answer.status, 202, "{}", answer.body);
+}
+
+#[test]
+fn covered_lines_lead_to_the_tests_that_reach_them() {
+    let mut stage = Stage::new();
+    session(
+        &stage,
+        9,
+        &[
+            ("adds", "pass", ""),
+            ("total", "pass", ""),
+            ("other", "pass", ""),
+        ],
+        "pass",
+    );
+    // Bit n of a bitmap is line n: 1 to 3 and 7; 2 and 3; 8 (spec/ci-visibility.md §6.7).
+    let reached: [(u64, &str, &[u8]); 3] = [
+        (9001, "/src/cart.rs", &[0x71]),
+        (9002, "/src/cart.rs", &[0x30]),
+        (9002, "/src/price.rs", &[0x00, 0x80]),
+    ];
+    coverage(&stage, 9, &reached);
+    stage.open("/tests/9");
+    stage.browser.wait_text("Coverage");
+    stage.browser.click("main .bar a[href$='view=coverage']");
+    stage
+        .browser
+        .wait_text("5 lines in 2 files reached by 2 tests");
+    stage.browser.wait_text("1 test sent no coverage");
+    let rows = stage.browser.eval("[...document.querySelectorAll('main tbody tr')].map((row) => [row.cells[0].innerText, row.cells[1].firstChild.getAttribute('aria-label'), row.cells[2].innerText, row.cells[3].innerText])");
+    assert_eq!(
+        rows,
+        json!([
+            ["src/cart.rs", "lines 1, 2–3, 7", "4", "2"],
+            ["src/price.rs", "lines 8", "1", "1"]
+        ])
+    );
+    stage.screenshot("tests-coverage");
+    stage.browser.click("main tbody a");
+    stage.browser.wait("location.search.includes('file=')");
+    stage.browser.wait_text("4 lines reached by 2 tests");
+    let tests = stage.browser.eval("[...document.querySelectorAll('main section')[0].querySelectorAll('tbody tr')].map((row) => [row.querySelector('a').innerText, row.cells[2].innerText])");
+    assert_eq!(tests, json!([["adds", "4"], ["total", "2"]]));
+    let lines = stage.browser.eval("[...document.querySelectorAll('main section')[1].querySelectorAll('tbody tr')].map((row) => [row.cells[0].innerText, row.cells[1].innerText])");
+    assert_eq!(lines, json!([["1", "1"], ["2–3", "2"], ["7", "1"]]));
+    stage.screenshot("tests-coverage-file");
+    // From the file to a test, and back from what it reached.
+    stage.browser.click("main section tbody a");
+    stage.browser.wait_text("Reached 1 file");
+    stage.browser.wait_text("1–3, 7");
+    stage.browser.click(".covered a");
+    stage.browser.wait_text("4 lines reached by 2 tests");
+    stage.done();
+}

@@ -249,6 +249,28 @@ fn a_broken_test_is_retried_and_fails() {
 }
 
 #[test]
+fn a_test_that_failed_to_the_last_is_run_once_more_in_the_end() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = local(data.path(), &["--test", "behaves", "--", "misbehaves"]);
+    command
+        .env("SAMPLE", "broken")
+        .env("_DD_CIVISIBILITY_OUT_OF_SESSION_RETRIES_ENABLED", "true");
+    let ended = run(command);
+    assert_ok(&ended, 101);
+    let sessions = sessions(data.path());
+    let reasons: Vec<&str> = runs(&sessions[0].1, "misbehaves")
+        .iter()
+        .map(|run| run["retry_reason"].as_str().unwrap_or_default())
+        .collect();
+    let mut expected = vec![""];
+    expected.extend(["auto_test_retry"; 5]);
+    expected.push("out_of_session");
+    assert_eq!(reasons, expected);
+    assert!(runs(&sessions[0].1, "misbehaves")[6]["error_message"] == "every time");
+    assert_eq!(ended.summary()["failed"], 1);
+}
+
+#[test]
 fn a_test_that_was_not_there_before_is_tried_ten_times() {
     let data = tempfile::tempdir().unwrap();
     let known = json!({"data": {"id": "x", "type": "ci_app_libraries_tests", "attributes": {"tests": {"sample::behaves": {"behaves": ["misbehaves", "writes", "sees_nothing_of_ours"]}}}}});

@@ -383,6 +383,22 @@ fn a_failed_test_runs_until_it_passes() {
     assert_eq!(number(&nothing, "skipped_by_impact"), 4, "{}", nothing.err);
 }
 
+#[test]
+fn somebody_elses_measurement_keeps_its_files() {
+    let shop = Shop::new("cargo-test-measured");
+    let profiles = tempfile::tempdir().unwrap();
+    let mut command = shop.command(&["--lib", "--isolate"]);
+    command
+        .env("LLVM_PROFILE_FILE", profiles.path().join("%p-%m.profraw"))
+        .env("RUSTFLAGS", "-C instrument-coverage");
+    let ended = run(command);
+    assert_eq!(ended.code(), Some(0), "{}\n{}", ended.text(), ended.err);
+    // One for each of the tests, at least.
+    assert!(std::fs::read_dir(profiles.path()).unwrap().count() >= 4);
+    let (_, all) = sessions(shop.data.path()).pop().unwrap();
+    assert_eq!(runs(&all, "prices")[0]["coverage"], Value::Null);
+}
+
 /// A few of the mutants that `tests/long/mutants` makes by hundreds, of sources of this test's own.
 #[test]
 fn no_test_that_fails_on_a_mutant_was_skipped() {

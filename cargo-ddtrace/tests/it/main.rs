@@ -10,6 +10,7 @@ mod formats;
 mod forward;
 mod llm;
 mod payload;
+mod python;
 mod remote_config;
 mod rules;
 mod run;

@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ddtrace_core::telemetry::{self, Namespace};
+use serde_json::{Value, json};
 
 /// The most series of one kind.
 const MAX_SERIES: usize = 1024;
@@ -86,6 +88,38 @@ impl Taken {
         }
     }
 
+    /// The requests by which telemetry would send it, for runs whose payloads go to files.
+    pub fn files(&self, now: SystemTime) -> Vec<Value> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let series = |name: &str, tags: &[Tag]| {
+            let tags = tags.iter().map(|Tag(key, value)| format!("{key}:{value}"));
+            json!({"metric": name, "common": true, "namespace": "civisibility", "tags": tags.collect::<Vec<_>>()})
+        };
+        let counts = self.counts.iter().map(|((name, tags), value)| {
+            let mut one = series(name, tags);
+            one["type"] = json!("count");
+            one["points"] = json!([[now, value]]);
+            one
+        });
+        let distributions = self.distributions.iter().map(|((name, tags), values)| {
+            let mut one = series(name, tags);
+            one["points"] = json!(values);
+            one
+        });
+        let request = |kind: &str, series: Vec<Value>| {
+            let payload = json!({"namespace": "civisibility", "series": series});
+            json!({"api_version": "v2", "request_type": kind, "tracer_time": now, "payload": payload})
+        };
+        [
+            ("generate-metrics", counts.collect::<Vec<_>>()),
+            ("distributions", distributions.collect()),
+        ]
+        .into_iter()
+        .filter(|(_, series)| !series.is_empty())
+        .map(|(kind, series)| request(kind, series))
+        .collect()
+    }
+
     /// The sum of a count over all its tags.
     pub fn total(&self, name: &str) -> u64 {
         let of_name = self.counts.iter().filter(|((found, _), _)| *found == name);
@@ -123,5 +157,26 @@ mod tests {
         let values = taken.distributions.values().next().expect("one");
         assert_eq!(values.len(), MAX_VALUES);
         assert_eq!(metrics.take(), Taken::default());
+    }
+
+    #[test]
+    fn files_hold_what_telemetry_would_send() {
+        let metrics = Metrics::default();
+        metrics.count("git.command", &[Tag("command", "diff".into())], 2);
+        metrics.distribution("git.command_ms", &[], 1.5);
+        let at = UNIX_EPOCH + std::time::Duration::from_secs(7);
+        let files = metrics.take().files(at);
+        assert_eq!(
+            files,
+            [
+                json!({"api_version": "v2", "request_type": "generate-metrics", "tracer_time": 7, "payload": {"namespace": "civisibility", "series": [
+                    {"metric": "git.command", "common": true, "namespace": "civisibility", "tags": ["command:diff"], "type": "count", "points": [[7, 2]]},
+                ]}}),
+                json!({"api_version": "v2", "request_type": "distributions", "tracer_time": 7, "payload": {"namespace": "civisibility", "series": [
+                    {"metric": "git.command_ms", "common": true, "namespace": "civisibility", "tags": [], "points": [1.5]},
+                ]}}),
+            ]
+        );
+        assert!(Metrics::default().take().files(at).is_empty());
     }
 }

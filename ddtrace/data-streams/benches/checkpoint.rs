@@ -14,6 +14,9 @@ use ddtrace_data_streams::test_support::Checkpoints;
 use http::HeaderMap;
 
 const ROUNDS: usize = 200;
+/// A name, and what is measured under it.
+type Case<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
 /// Less than the queue holds.
 const CALLS: usize = 10_000;
 
@@ -68,6 +71,9 @@ fn best(checkpoints: &Checkpoints, mut call: impl FnMut()) -> Duration {
         .unwrap_or_default()
 }
 
+/// A kind of checkpoint by its name.
+type Case<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
@@ -76,7 +82,7 @@ fn main() {
     let checkpoints = Checkpoints::record("bench");
     let incoming = arrived();
     let mut outgoing = HeaderMap::new();
-    let mut cases: Vec<(&str, Box<dyn FnMut() + '_>)> = vec![
+    let mut cases: Vec<Case<'_>> = vec![
         ("consume", Box::new(|| consume(&incoming))),
         ("produce", Box::new(|| produce(&mut outgoing))),
         ("produce-without-carrier", Box::new(produce_without_carrier)),

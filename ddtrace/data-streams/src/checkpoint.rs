@@ -186,9 +186,19 @@ impl<'a> Produce<'a> {
     /// the function that produces returns.
     #[doc(hidden)]
     pub fn pass(self) -> Option<Pathway> {
-        switch::running()?;
-        current::part();
-        self.without_headers()
+        let guard = switch::running()?;
+        let running = guard.as_ref()?;
+        let tags = self.0.tags("direction:out");
+        let now = Nanoseconds::now();
+        let mut pathway = current::get().unwrap_or_else(|| Pathway::begin(now));
+        let mut passage = self.0.passage;
+        // The header that is about to be added counts.
+        passage.payload_size += pathway.header_size();
+        let point = current::pass_on(&mut pathway, running.node, &tags, passage, now);
+        current::set(pathway);
+        tag_span(point.hash);
+        running.observe(Observation::Point(point));
+        Some(pathway)
     }
 
     /// Passes the checkpoint without writing headers; the caller has other ways for [`Pathway::to_header`].
@@ -209,5 +219,9 @@ impl<'a> Produce<'a> {
 
 /// Says on the active span which pathway it belongs to.
 fn tag_span(hash: u64) {
-    current_span().set_tag("pathway.hash", hash.to_string());
+    let span = current_span();
+    // The text is made only for somebody who keeps it.
+    if span.is_recording() {
+        span.set_tag("pathway.hash", hash.to_string());
+    }
 }

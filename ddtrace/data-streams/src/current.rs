@@ -51,13 +51,6 @@ pub(crate) fn replace(shared: Option<Arc<Shared>>) {
     }
 }
 
-/// Puts a copy of the pathway in force in its place, so that what happens to it here is not seen by others who are on it.
-pub(crate) fn part() {
-    if let Some(pathway) = get() {
-        set(pathway);
-    }
-}
-
 /// Passes a checkpoint on the pathway in force, or on one that begins here. Gives the pathway after it.
 pub(crate) fn pass(
     node: Node,

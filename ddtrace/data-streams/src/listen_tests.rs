@@ -161,6 +161,55 @@ fn work_that_was_handed_on_goes_on_from_its_own_message() {
     assert_eq!(parents, consumed);
 }
 
+/// §17: two tasks on one thread alternate, each consumes a message of its own and produces.
+#[test]
+fn tasks_that_alternate_on_one_thread_do_not_cross() {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    let mut on = On::new("s", None);
+    let messages = ["a", "b"].map(|topic| {
+        let mut headers = Headers::new();
+        produce(topic, &[], &mut headers);
+        current::clear();
+        headers
+    });
+    let task = |topic: &'static str, headers: &'static Headers| async move {
+        for _ in 0..3 {
+            consume(topic, "g", &[], headers);
+            let mut is_second = false;
+            std::future::poll_fn(|_| match std::mem::replace(&mut is_second, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            produce("c", &[], &mut Headers::new());
+        }
+    };
+    let [a, b]: [&'static Headers; 2] = messages.map(|headers| &*Box::leak(Box::new(headers)));
+    let instrument = ddtrace_core::trace::instrument;
+    let mut first = pin!(instrument(Span::start(&WORK), task("a", a)));
+    let mut second = pin!(instrument(Span::start(&SEND), task("b", b)));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut tasks: [Pin<&mut dyn Future<Output = ()>>; 2] = [first.as_mut(), second.as_mut()];
+    for _ in 0..4 {
+        for task in &mut tasks {
+            let _ = task.as_mut().poll(&mut context);
+        }
+    }
+    let points: Vec<_> = on.points().split_off(2);
+    let of = |tag: &str| -> Vec<&Point> {
+        let has = |point: &&Point| point.tags.iter().any(|own| own == tag);
+        points.iter().filter(has).collect()
+    };
+    let hashes = ["topic:a", "topic:b"].map(|topic| of(topic)[0].hash);
+    let parents: Vec<_> = of("topic:c").iter().map(|point| point.parent).collect();
+    assert_eq!(parents.len(), 6);
+    for pair in parents.chunks(2) {
+        assert_eq!(pair, hashes);
+    }
+}
+
 #[test]
 fn a_request_does_not_go_on_from_a_message_that_its_thread_consumed() {
     let mut on = On::new("s", None);

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::annotation::ErrorText;
 use crate::json_text::{flattened, into_text};
 use crate::kind::Kind;
+use crate::model::Message;
 use crate::msgpack;
 use crate::processor::{self, Verdict};
 use crate::queue;
@@ -112,6 +113,8 @@ pub(crate) fn settle(
         config: said.config.take().map(flattened),
     };
 
+    #[cfg(feature = "evaluators")]
+    crate::evaluators::consider(record, &event.meta);
     if rides {
         let bytes = event.encode_for_trace(record, mode);
         settled.meta_struct = Some((STRUCT, bytes));
@@ -253,7 +256,10 @@ fn io(io: Io) -> Option<Value> {
     Some(match io {
         Io::Nothing => return None,
         Io::Value(value) => json!({ "value": into_text(value) }),
-        Io::Messages(messages) => json!({ "messages": messages }),
+        Io::Messages(messages) => {
+            let messages: Vec<Value> = messages.iter().map(Message::to_wire).collect();
+            json!({ "messages": messages })
+        }
         Io::Documents(documents) => json!({ "documents": documents }),
         Io::Raw(value) => value,
     })

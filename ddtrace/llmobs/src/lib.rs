@@ -22,6 +22,10 @@
 //! # Ok::<(), llmobs::AnnotateError>(())
 //! ```
 //!
+//! Calls of models that go through a client with an integration (reqwest, async-openai, rig) are such spans by themselves: OpenAI and whatever
+//! speaks its API, Anthropic, Gemini, Ollama, Bedrock, streams included. Nothing is added to a request. `DD_TRACE_OPENAI_ENABLED=false` leaves those of
+//! one provider out (`ANTHROPIC`, `GOOGLE_GENAI`, `OLLAMA`, `BEDROCK`).
+//!
 //! ```text
 //!   span, attributes, integrations ──> node (place among others, handed down by core)
 //!            │                         record (what was said) ── hangs on the span of tracing
@@ -41,17 +45,15 @@
 //! * A panic in what the program hands in (a processor, an evaluator, a deferred answer) ends there.
 //! * The trace has an id of its own, a decision of its own, and travels to other services on tracing's headers.
 
-#![allow(
-    dead_code,
-    reason = "evaluations, prompts and experiments are on their way"
-)]
-
 mod annotation;
 mod capture;
 mod current;
 mod distributed;
+mod evaluation;
+#[cfg(feature = "evaluators")]
+pub mod evaluators;
 mod event;
-mod experiments;
+pub mod experiments;
 #[cfg(test)]
 mod golden_tests;
 #[doc(hidden)]
@@ -63,6 +65,7 @@ mod model;
 mod msgpack;
 mod node;
 mod processor;
+pub mod prompts;
 mod propagation;
 mod providers;
 mod queue;
@@ -88,12 +91,18 @@ pub use current::{AnnotationContext, annotation_context};
 pub use distributed::{
     DistributedContext, activate_distributed_headers, inject_distributed_headers,
 };
+pub use evaluation::{
+    Assessment, Evaluation, EvaluationError, Feedback, FeedbackTarget, Metric, Scope, Submitter,
+    Target,
+};
 pub use kind::Kind;
 pub use model::{
     Agent, AgentTool, ChatItem, Content, Document, Media, Message, PlaceholderType, Prompt,
     ToolCall, ToolDefinition, ToolResult,
 };
 pub use processor::{ProcessedSpan, Processor};
+#[doc(hidden)]
+pub use providers::decode;
 pub use settings::{Options, Settings};
 pub use span::{Ending, ExportedSpan, Handle, LlmSpan, SpanBuilder, Start, mark_active};
 pub use switch::{EnableError, disable, enable, flush, is_on, register_processor, settings};
@@ -124,5 +133,20 @@ pub fn annotate(annotation: Annotation) -> Result<(), AnnotateError> {
             telemetry::annotated_nothing();
             Err(AnnotateError::NoActiveSpan)
         }
+    }
+}
+
+/// Has the worker send what there is, without blocking whoever awaits it.
+pub(crate) async fn worker_flush() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let flush = move || {
+        let _ = tell.send(flush());
+    };
+    if std::thread::Builder::new()
+        .name("ddtrace-flush".into())
+        .spawn(flush)
+        .is_ok()
+    {
+        let _ = told.await;
     }
 }

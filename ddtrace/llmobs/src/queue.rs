@@ -19,6 +19,8 @@ static QUEUE: ArcSwapOption<Queue> = ArcSwapOption::const_empty();
 /// Both sorts.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
+    /// The process that it belongs to.
+    process: u32,
     waiting: Mutex<Waiting>,
     dropped_spans: AtomicUsize,
     dropped_evaluations: AtomicUsize,
@@ -43,9 +45,19 @@ pub(crate) struct Taken {
 
 /// A queue for this process; what waited in the one before is lost.
 pub(crate) fn make_ready() -> Arc<Queue> {
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue {
+        process: std::process::id(),
+        ..Queue::default()
+    });
     QUEUE.store(Some(Arc::clone(&queue)));
     queue
+}
+
+/// The queue of this process. The child of a fork begins with one of its own: what waited in the parent's is the parent's to send.
+pub(crate) fn of_this_process() -> Arc<Queue> {
+    let queue = QUEUE.load_full();
+    let queue = queue.filter(|queue| queue.process == std::process::id());
+    queue.unwrap_or_else(make_ready)
 }
 
 /// Puts an encoded span into the queue.

@@ -76,7 +76,6 @@ pub struct Settings {
     pub openai_inject_usage: bool,
     pub(crate) writer_interval: Duration,
     pub(crate) writer_timeout: Duration,
-    pub(crate) evaluator_interval: Duration,
     pub(crate) sampler: Sampler,
     pub(crate) apm_tracing: bool,
     /// Whether core sends traces without an agent.
@@ -88,6 +87,7 @@ pub struct Settings {
     pub(crate) env: Option<String>,
     pub(crate) api_key: Option<Secret>,
     pub(crate) app_key: Option<Secret>,
+    #[cfg(feature = "agentless")]
     pub(crate) proxy: Option<Secret>,
     /// What every span says, the service excepted.
     pub(crate) tags: BTreeMap<String, String>,
@@ -152,7 +152,6 @@ impl Settings {
             openai_inject_usage: flag(Name::DD_LLMOBS_OPENAI_INJECT_USAGE).unwrap_or(false),
             writer_interval: seconds(Name::_DD_LLMOBS_WRITER_INTERVAL),
             writer_timeout: seconds(Name::_DD_LLMOBS_WRITER_TIMEOUT),
-            evaluator_interval: seconds(Name::_DD_LLMOBS_EVALUATOR_INTERVAL),
             sampler: Sampler::new(options.sample_rate.unwrap_or(rate), rules.as_deref()),
             apm_tracing: config.apm_tracing_enabled,
             apm_agentless: config.agentless,
@@ -165,6 +164,7 @@ impl Settings {
                 Some(Value::Secret(key)) => Some(key.clone()),
                 _ => None,
             },
+            #[cfg(feature = "agentless")]
             proxy: config.proxy_https.clone(),
             tags: tags(config),
             config_service: config.service.clone(),

@@ -37,6 +37,7 @@ pub struct SpanBuilder {
     integration: Option<(&'static str, Cow<'static, str>)>,
     parent: Option<Context>,
     extracted: Option<Box<Extracted>>,
+    is_root: bool,
     start_time: Option<SystemTime>,
     pub(crate) experiment: Option<Arc<BTreeMap<String, String>>>,
     pub(crate) expected_output: Option<Value>,
@@ -54,6 +55,7 @@ impl SpanBuilder {
             integration: None,
             parent: None,
             extracted: None,
+            is_root: false,
             start_time: None,
             experiment: None,
             expected_output: None,
@@ -130,6 +132,12 @@ impl SpanBuilder {
         self
     }
 
+    /// Makes it the root of a new trace, here and in tracing, whatever is active.
+    pub fn root(mut self) -> Self {
+        self.is_root = true;
+        self
+    }
+
     /// Gives the start a moment of the caller's.
     pub fn start_time(mut self, time: SystemTime) -> Self {
         self.start_time = Some(time);
@@ -154,7 +162,9 @@ impl SpanBuilder {
             None => self.kind.as_str().to_owned(),
         });
         builder = builder.span_type("llm");
-        if let Some(parent) = &self.parent {
+        if self.is_root {
+            builder = builder.root();
+        } else if let Some(parent) = &self.parent {
             builder = builder.child_of(parent);
         } else if let Some(extracted) = self
             .extracted
@@ -172,6 +182,7 @@ impl SpanBuilder {
         }
         let place = span.context();
         let (parent, annotations) = match &self.parent {
+            _ if self.is_root => (None, current::annotations()),
             Some(context) => (current::of(context), current::annotations_of(context)),
             None => (current::get(), current::annotations()),
         };

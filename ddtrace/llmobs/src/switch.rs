@@ -123,19 +123,44 @@ fn start() {
     IS_CONFIGURED.store(wanted, Ordering::Relaxed);
     let running = Running::new(Settings::read(&config, &Options::default()));
     let mode = running.mode();
-    crate::queue::make_ready();
+    crate::queue::of_this_process();
     RUNNING.store(Some(Arc::new(running)));
     on_injection(propagation::contribute);
     crate::providers::listen();
     task::add(writer::TASK);
     remote_config::on_switch("llmobs.enabled", Capabilities::of(&[48]), |value| {
-        set_on(value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed)));
+        heard(value);
     });
     if wanted {
         telemetry::enabled(true, mode, None);
         telemetry::started_in(began.elapsed().as_secs_f64());
     }
     set_on(wanted);
+}
+
+/// Remote configuration says whether the product is on, and what the application is called.
+fn heard(value: Option<bool>) {
+    let on = value.unwrap_or_else(|| IS_CONFIGURED.load(Ordering::Relaxed));
+    if on && !is_on() {
+        if let (Some(name), Some(config)) =
+            (remote_config::text("llmobs.ml_app_name"), current_config())
+        {
+            let options = Options::default().ml_app(name);
+            go_on_with(Running::new(Settings::read(&config, &options)));
+        }
+    }
+    set_on(on);
+}
+
+/// Goes on with other settings, and with what was found out and registered before.
+fn go_on_with(running: Running) {
+    if let Some(before) = peek().as_ref() {
+        running.processor.store(before.processor.load_full());
+        running
+            .agent
+            .store(before.agent.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    RUNNING.store(Some(Arc::new(running)));
 }
 
 /// Switches it on or off.
@@ -188,14 +213,8 @@ pub fn enable(options: Options) -> Result<(), EnableError> {
         }
     }
     let running = Running::new(settings);
-    if let Some(before) = peek().as_ref() {
-        running.processor.store(before.processor.load_full());
-        running
-            .agent
-            .store(before.agent.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
     telemetry::enabled(false, running.mode(), None);
-    RUNNING.store(Some(Arc::new(running)));
+    go_on_with(running);
     on_injection(propagation::contribute);
     crate::providers::listen();
     set_on(true);

@@ -36,8 +36,11 @@ const EVALUATIONS: &str = "/api/intake/llm-obs/v2/eval-metric";
 /// Tries of one request, and the longest waits between them.
 const WAITS: [Duration; 2] = [Duration::from_millis(360), Duration::from_millis(590)];
 
-/// A request of another part of the product, with who waits for its answer.
-type Asked = (Call, oneshot::Sender<Result<Answer, CallError>>);
+/// What another part of the product asks for, with who waits for it.
+enum Asked {
+    Call(Box<Call>, oneshot::Sender<Result<Answer, CallError>>),
+    Sleep(Duration, oneshot::Sender<()>),
+}
 
 static CALLS: Mutex<Option<mpsc::UnboundedSender<Asked>>> = Mutex::new(None);
 
@@ -47,13 +50,41 @@ pub(crate) async fn call(call: Call) -> Result<Answer, CallError> {
     let sender = CALLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let sender = sender.ok_or(CallError::NotRunning)?;
     sender
-        .send((call, tell))
+        .send(Asked::Call(Box::new(call), tell))
         .map_err(|_| CallError::NotRunning)?;
     told.await.unwrap_or(Err(CallError::NotRunning))
 }
 
+/// The same, again after these waits at most if that may help. The last answer counts.
+pub(crate) async fn call_again(call: Call, waits: &[Duration]) -> Result<Answer, CallError> {
+    let mut waits = waits.iter();
+    loop {
+        let answer = self::call(call.clone()).await;
+        let is_passing = match &answer {
+            Ok(answer) => matches!(answer.status.as_u16(), 408 | 429 | 500..),
+            Err(CallError::Network(_)) => true,
+            Err(_) => false,
+        };
+        match waits.next().filter(|_| is_passing) {
+            Some(longest) => pause(longest.mul_f64(fraction())).await,
+            None => return answer,
+        }
+    }
+}
+
+/// Sleeps on the worker, for whoever has no clock.
+pub(crate) async fn pause(time: Duration) {
+    let (tell, told) = oneshot::channel();
+    let sender = CALLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(sender) = sender {
+        if sender.send(Asked::Sleep(time, tell)).is_ok() {
+            let _ = told.await;
+        }
+    }
+}
+
 fn run(context: TaskContext) -> Option<TaskFuture> {
-    let queue = queue::make_ready();
+    let queue = queue::of_this_process();
     let (sender, calls) = mpsc::unbounded_channel();
     *CALLS.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
     Some(Box::pin(async move {
@@ -70,7 +101,7 @@ struct Writer {
 enum Wake {
     Turn(Turn),
     HalfFull,
-    Call(Box<Asked>),
+    Asked(Asked),
 }
 
 impl Writer {
@@ -96,12 +127,17 @@ impl Writer {
                 Wake::Turn(Turn::Due) | Wake::HalfFull => self.send(&running, &url).await,
                 Wake::Turn(Turn::Flush(done)) => self.flush(&running, &url, done).await,
                 Wake::Turn(_) => return self.send(&running, &url).await,
-                Wake::Call(asked) => {
-                    let (call, tell) = *asked;
+                Wake::Asked(Asked::Call(call, tell)) => {
                     let url = url.clone();
                     tokio::spawn(async move {
                         let answer = transport::send(&running.settings, &url, &call).await;
                         let _ = tell.send(answer);
+                    });
+                }
+                Wake::Asked(Asked::Sleep(time, tell)) => {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(time).await;
+                        let _ = tell.send(());
                     });
                 }
             }
@@ -118,7 +154,7 @@ impl Writer {
                 return Poll::Ready(Wake::Turn(turn));
             }
             if let Poll::Ready(Some(call)) = calls.poll_recv(waker) {
-                return Poll::Ready(Wake::Call(Box::new(call)));
+                return Poll::Ready(Wake::Asked(call));
             }
             half_full.as_mut().poll(waker).map(|()| Wake::HalfFull)
         })

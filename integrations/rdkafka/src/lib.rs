@@ -41,6 +41,8 @@
 //! `DD_KAFKA_PROPAGATION_ENABLED=false` or `DD_KAFKA_DISTRIBUTED_TRACING=false` keeps it out. Brokers before version 0.11 do not
 //! know headers and answer with the error −1: from the first such answer on, this process writes none.
 //!
+//! By hand: [`carrier`] reads, [`write_headers`] writes.
+//!
 //! # Data streams
 //!
 //! Sizes, offsets of deliveries, commits and ends of partitions are told as [events](ddtrace_core::events) to whoever listens. With
@@ -69,7 +71,7 @@ mod watermark;
 pub use base_consumer::{BaseConsumer, Iter, PartitionQueue};
 pub use base_producer::{BaseProducer, Sent, ThreadedProducer, Watched};
 pub use future_producer::{DeliveryFuture, FutureProducer};
-pub use process::{NativeHeaders, ProcessSpan, batch_span};
+pub use process::{NativeHeaders, ProcessSpan, batch_span, carrier, write_headers};
 pub use stream_consumer::{MessageStream, StreamConsumer, StreamPartitionQueue};
 
 /// The version of the library that is watched: a type of another one is another type, and does not compile with these.

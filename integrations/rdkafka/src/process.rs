@@ -5,11 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ddtrace_core::events::{self, MessageProcess};
 use ddtrace_core::instrument::Enabled;
+use ddtrace_core::propagation::{Carrier, CarrierMut};
 use ddtrace_core::trace::{self, Site, Span, SpanKind};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, OwnedHeaders, OwnedMessage};
 
 use crate::consume::{Consumer, describe_message};
-use crate::headers::Incoming;
+use crate::headers::{Incoming, Outgoing};
 use crate::produce::{number, text};
 use crate::settings::{SERVICE, SETTINGS};
 
@@ -115,6 +116,47 @@ impl NativeHeaders for OwnedHeaders {
     fn native(&self) -> &BorrowedHeaders {
         self.as_borrowed()
     }
+}
+
+/// The headers of a message that has arrived, to read context from by hand: for `ddtrace::extract`, or a checkpoint of data streams.
+///
+/// ```
+/// use ddtrace_core::propagation::Carrier as _;
+/// use rdkafka::message::OwnedMessage;
+///
+/// fn order_id(message: &OwnedMessage) -> Option<String> {
+///     let headers = ddtrace_rdkafka::carrier(message);
+///     let id = headers.get("x-order-id")?;
+///     Some(String::from_utf8_lossy(id).into_owned())
+/// }
+/// # let _ = order_id;
+/// ```
+pub fn carrier<M>(message: &M) -> impl Carrier + '_
+where
+    M: Message,
+    M::Headers: NativeHeaders,
+{
+    Incoming::of(message.headers().map(NativeHeaders::native))
+}
+
+/// Writes context into headers by hand, for messages that are sent without the producers of this crate. Headers of the same
+/// names are replaced.
+///
+/// ```
+/// use rdkafka::producer::BaseRecord;
+///
+/// let mut record = BaseRecord::to("orders").key("42").payload("tea");
+/// record.headers = ddtrace_rdkafka::write_headers(record.headers.take(), |headers| {
+///     ddtrace_core::trace::inject(headers);
+/// });
+/// ```
+pub fn write_headers(
+    headers: Option<OwnedHeaders>,
+    write: impl FnOnce(&mut dyn CarrierMut),
+) -> Option<OwnedHeaders> {
+    let mut headers = Outgoing::new(headers);
+    write(&mut headers);
+    headers.into_parts().1
 }
 
 /// A span for the work on several messages at once: a child of the first producer's span, with links to the others'.

@@ -7,7 +7,7 @@
 //!
 //! * [`http`]: a server that is not traced and blocks nobody;
 //! * [`spans`]: what the endpoints refer to by id, and which span is active;
-//! * [`datadog`], [`otel`], [`logs`]: the endpoints;
+//! * [`datadog`], [`otel`], [`logs`], [`llmobs`]: the endpoints;
 //! * [`effective`]: what the library says its configuration is;
 //! * [`json`]: values in and out.
 //!
@@ -17,6 +17,7 @@ mod datadog;
 mod effective;
 mod http;
 mod json;
+mod llmobs;
 mod logs;
 mod otel;
 mod spans;
@@ -52,6 +53,7 @@ fn answer(spans: &mut Spans, request: &Request) -> Answer {
         ("GET", "/trace/crash") => crash(),
         (method, path) => datadog::answer(spans, method, path, body)
             .or_else(|| otel::answer(spans, method, path, body))
+            .or_else(|| llmobs::answer(method, path, body))
             .or_else(|| logs::answer(spans, method, path, body))
             .unwrap_or(Answer::NotFound),
     }

@@ -55,7 +55,7 @@ pub struct Ask<'r> {
 }
 
 impl Ask<'_> {
-    fn parameter(&self, name: &str) -> Option<&str> {
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
             .find(|(key, _)| key == name)
@@ -84,7 +84,7 @@ fn refuse(status: u16, what: &str) -> Reply {
     )
 }
 
-fn missing(what: &str) -> Reply {
+pub(super) fn missing(what: &str) -> Reply {
     refuse(404, &format!("{what} is not known here"))
 }
 

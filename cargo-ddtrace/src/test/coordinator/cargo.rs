@@ -15,6 +15,7 @@ use tokio::process::Command;
 
 use crate::test::link::{Invitation, VARIABLE};
 use crate::test::runner::PROFILE;
+use crate::test::runner::isolated::OTHERS;
 use crate::test::wrapper::WRAPPER;
 
 /// How long one question may take; the first use of a toolchain may install it.
@@ -244,7 +245,7 @@ pub(crate) async fn metadata(words: &[OsString], folder: Option<&Path>) -> Optio
 /// session's folder, with which it goes.
 pub(crate) fn counting(folder: &Path) -> Option<[(&'static str, OsString); 2]> {
     let program = std::env::current_exe().ok()?;
-    let others = folder.join("others").join("%p-%m.profraw");
+    let others = folder.join(OTHERS).join("%p-%m.profraw");
     Some([(WRAPPER, program.into()), (PROFILE, others.into())])
 }
 

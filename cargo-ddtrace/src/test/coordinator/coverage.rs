@@ -28,8 +28,6 @@ const PROFILES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Coverage {
     root: PathBuf,
-    /// Below it each run has a folder for its profiles.
-    folder: PathBuf,
     circumstances: String,
     binaries: Mutex<HashMap<PathBuf, Option<Arc<Mapped>>>>,
     total: Mutex<Report>,
@@ -54,24 +52,14 @@ pub(super) struct Covered {
 }
 
 impl Coverage {
-    pub(crate) fn new(
-        root: &Path,
-        folder: &Path,
-        circumstances: String,
-        impact: Option<Impact>,
-    ) -> Coverage {
+    pub(crate) fn new(root: &Path, circumstances: String, impact: Option<Impact>) -> Coverage {
         Coverage {
             root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
-            folder: folder.to_owned(),
             circumstances,
             binaries: Mutex::default(),
             total: Mutex::default(),
             impact,
         }
-    }
-
-    pub(super) fn profiles(&self) -> &Path {
-        &self.folder
     }
 
     /// Reads the map of a binary, once. `None` if it has no counters.
@@ -157,20 +145,14 @@ impl Coverage {
         })
     }
 
-    /// Reads what a run left, and removes it. `source` is the test's own file.
+    /// Reads what a run left in its folder. `source` is the test's own file.
     pub(super) fn of_run(
         &self,
         mapped: &Mapped,
-        profiles: &Path,
+        folder: &Path,
         source: Option<&str>,
     ) -> Option<Covered> {
-        // Nobody else's files are read, and nothing else is removed.
-        if profiles.parent() != Some(&self.folder) {
-            return None;
-        }
-        let read = profiles_of(profiles);
-        let _ = std::fs::remove_dir_all(profiles);
-        let read = read?;
+        let read = profiles_of(folder)?;
         let mut whole = Profile::default();
         for (_, profile) in &read {
             whole.merge(profile);
@@ -234,6 +216,9 @@ fn profiles_of(folder: &Path) -> Option<Vec<(String, Profile)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).ok()? {
         let path = entry.ok()?.path();
+        if path.extension().is_none_or(|end| end != "profraw") {
+            continue;
+        }
         let is_small = std::fs::metadata(&path).is_ok_and(|file| file.len() <= PROFILE);
         if !is_small || found.len() >= PROFILES {
             return None;

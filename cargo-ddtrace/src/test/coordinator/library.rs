@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::Coverage;
 use ddtrace_ci_visibility::Session;
-use ddtrace_ci_visibility::model::{Attempt, Status, TestIdentity};
-use ddtrace_ci_visibility::payload::{FileCoverage, LogRecord};
+use ddtrace_ci_visibility::model::{Attempt, SessionId, Status, TestIdentity};
+use ddtrace_ci_visibility::payload::{FileCoverage, LogRecord, TestSpan};
 use ddtrace_ci_visibility::selection::{Candidate, Decision, RetryBudget, Verdict};
 use ddtrace_ci_visibility::session::{Finish, Launch};
 use ddtrace_core::config::{Config, Environment, ProcessEnvironment};
@@ -123,6 +123,23 @@ impl Library {
     pub(crate) fn report(&self, attempt: &Attempt, decision: &Decision, verdict: Option<&Verdict>) {
         if let Library::On(session) = self {
             session.report(attempt, decision, verdict);
+        }
+    }
+
+    /// The session, from which the ids of tests follow.
+    pub(crate) fn session_id(&self) -> Option<SessionId> {
+        match self {
+            Library::On(session) => Some(session.id()),
+            Library::Off(_) => None,
+        }
+    }
+
+    /// Sends what a run traced, below its test.
+    pub(crate) fn report_spans(&self, attempt: &Attempt, spans: Vec<TestSpan>) {
+        let Library::On(session) = self else { return };
+        let (trace, span) = session.attempt_ids(&attempt.identity, attempt.number);
+        for span in super::inside::below(spans, trace, span) {
+            session.report_span(span);
         }
     }
 

@@ -13,14 +13,17 @@
 //! The socket lies in a folder that only this user can enter. A runner that disappears in the middle (killed with its process group, say) leaves
 //! a conversation that ends; nothing waits for it.
 
+mod again;
 mod bench;
 pub(crate) mod cargo;
 mod cfg;
 mod coverage;
 pub(crate) mod detached;
 mod identity;
+mod inside;
 mod library;
 mod members;
+mod place;
 mod server;
 pub(crate) mod source;
 mod targets;
@@ -38,6 +41,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell};
 
 pub(crate) use coverage::Coverage;
+pub(crate) use identity::of_test;
 pub(crate) use library::{Library, Overlay};
 use server::converse;
 use targets::Targets;
@@ -59,6 +63,8 @@ pub(crate) struct Manner {
     pub(crate) junit: bool,
     /// Whether nextest starts the binaries, once per test.
     pub(crate) is_nextest: bool,
+    /// Below it each run of a test has a folder.
+    pub(crate) runs: PathBuf,
 }
 
 /// What all conversations share.
@@ -74,6 +80,8 @@ pub(crate) struct Coordinator {
     words: Vec<std::ffi::OsString>,
     folder: Option<PathBuf>,
     counts: Mutex<Counts>,
+    /// Tests whose retries all failed.
+    exhausted: Mutex<Vec<again::Exhausted>>,
     /// What tests reach, if that is asked for.
     pub(crate) coverage: Option<Coverage>,
     /// Gathered only if a file is wanted.
@@ -105,6 +113,7 @@ impl Coordinator {
             words,
             folder,
             counts: Mutex::default(),
+            exhausted: Mutex::default(),
             coverage,
             junit,
             open: AtomicUsize::new(0),
@@ -244,6 +253,11 @@ impl Folder {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("socket")
+    }
+
+    /// Where each run of a test has a folder.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.0.join("runs")
     }
 
     /// Listens in it.

@@ -1,7 +1,7 @@
 //! One conversation: a binary says hello, lists its tests, gets a plan, and tells each run.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,12 +17,14 @@ use tokio::io::{
 use tokio::net::UnixStream;
 
 use super::Coordinator;
+use super::again::Exhausted;
 use super::coverage::{Covered, Mapped};
 use super::identity::{DoctestName, Doctests, of_test};
-use super::source::{self, Tokens};
+use super::inside::Inside;
+use super::place::locate;
 use super::targets::Module;
 use crate::test::impact::{Impact, Unit};
-use crate::test::link::{Doctest, Hello, LONGEST, ToCoordinator, ToRunner, Welcome};
+use crate::test::link::{Doctest, Hello, LONGEST, Names, ToCoordinator, ToRunner, Welcome};
 use crate::test::runner::event::{Choice, Listed, Next, Outcome, Ran, Verdict};
 use crate::test::runner::harness::Harness;
 
@@ -116,12 +118,23 @@ impl Conversation<'_> {
                     let read = || coverage.of_binary(&hello.binary, &module, targets);
                     self.mapped = tokio::task::block_in_place(read);
                 }
-                let profiles = coverage.filter(|_| self.mapped.is_some());
+                let is_covered = self.mapped.is_some();
+                let session = self.coordinator.library.session_id();
+                let names = session.filter(|_| !hello.is_doctest).map(|session| Names {
+                    session,
+                    module: module.name.clone(),
+                    crate_name: module.crate_name.clone(),
+                    earlier: hello
+                        .nextest_attempt
+                        .map_or(0, |number| number.saturating_sub(1)),
+                });
                 let welcome = Welcome {
                     declared: module.declared,
-                    isolate: manner.isolate || profiles.is_some(),
+                    isolate: manner.isolate || is_covered,
                     timeout: manner.timeout,
-                    profiles: profiles.map(|coverage| coverage.profiles().to_owned()),
+                    runs: (names.is_some() || is_covered)
+                        .then(|| self.coordinator.manner.runs.clone()),
+                    names,
                 };
                 self.module = Some(module);
                 self.coordinator.runners().push(hello.pid);
@@ -156,8 +169,8 @@ impl Conversation<'_> {
             .map(|(test, source)| {
                 let mut candidate =
                     Candidate::new(of_test(&module.name, &module.crate_name, &test.name));
-                candidate.source.clone_from(source);
-                candidate.is_unskippable = is_named(&module.unskippable, &test.name);
+                candidate.source.clone_from(&source.0);
+                candidate.is_unskippable = source.1 || is_named(&module.unskippable, &test.name);
                 candidate
             })
             .collect();
@@ -210,6 +223,24 @@ impl Conversation<'_> {
         }
     }
 
+    /// A test that failed however often it was tried may be tried once more in the end.
+    fn note_exhausted(&self, test: &Test, name: &str, attempt: &Attempt, verdict: &Judged) {
+        let Some(hello) = &self.hello else { return };
+        let Some(surroundings) = hello.surroundings.as_ref() else {
+            return;
+        };
+        let is_auto = attempt.retry_reason == Some(RetryReason::AutoTestRetry);
+        if verdict.has_failed_all_retries && is_auto && self.harness != Harness::Foreign {
+            self.coordinator.exhausted(Exhausted {
+                binary: hello.binary.clone(),
+                surroundings: surroundings.clone(),
+                name: name.to_owned(),
+                last: attempt.clone(),
+                decision: test.decision,
+            });
+        }
+    }
+
     /// Benchmarks with a harness of their own have left what they measured.
     fn report_benchmarks(&self, since: SystemTime) {
         let (Some(module), Some(hello)) = (&self.module, &self.hello) else {
@@ -234,9 +265,9 @@ impl Conversation<'_> {
     /// What a run left behind.
     fn covered(&self, test: &Test, ran: &Ran) -> Option<Covered> {
         let coverage = self.coordinator.coverage.as_ref()?;
-        let (mapped, profiles) = (self.mapped.as_ref()?, ran.profiles.as_ref()?);
+        let (mapped, folder) = (self.mapped.as_ref()?, ran.folder.as_ref()?);
         let source = test.source.as_ref().map(|source| source.file.as_str());
-        coverage.of_run(mapped, profiles, source)
+        coverage.of_run(mapped, folder, source)
     }
 
     fn left_out(&self, test: &Test, cause: SkipCause) {
@@ -282,15 +313,23 @@ impl Conversation<'_> {
         attempt
     }
 
-    fn ran(&mut self, ran: Ran) -> Next {
+    fn ran(&mut self, mut ran: Ran) -> Next {
         let Some(mut test) = self.tests.remove(&ran.name) else {
             // A test that was not listed: it counts as it ended.
             return Next::Done(Verdict::plainly(ran.outcome));
         };
         let status = status(ran.outcome);
+        // Nobody else's files are read, and nothing else is removed.
+        let runs = Some(self.coordinator.manner.runs.as_path());
+        ran.folder.take_if(|folder| folder.parent() != runs);
         let covered = self.covered(&test, &ran);
+        let inside = ran.folder.as_deref().map(Inside::read).unwrap_or_default();
+        if let Some(folder) = &ran.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
         let mut attempt = self.attempt(&test, status, ran.started, ran.took);
         describe(&mut attempt, &ran);
+        attempt.meta.extend(inside.tags.iter().cloned());
         match test.next.take() {
             Some((reason, number)) => {
                 attempt.number = number;
@@ -306,6 +345,7 @@ impl Conversation<'_> {
             }
         }
         let coordinator = self.coordinator;
+        coordinator.library.report_spans(&attempt, inside.spans);
         let next = test
             .retries
             .after(status, ran.took, coordinator.library.budget());
@@ -324,6 +364,7 @@ impl Conversation<'_> {
                 coordinator.count(|counts| counts.settle(&verdict, attempt.number > 0));
                 coordinator.report(&attempt, &test.decision, Some(&verdict), &ran.output);
                 self.report_benchmarks(ran.started);
+                self.note_exhausted(&test, &ran.name, &attempt, &verdict);
                 if let Some((impact, unit)) = self.impact() {
                     let passed = verdict.status == Status::Pass && !verdict.is_flaky;
                     let reached = covered.as_ref().filter(|_| passed);
@@ -404,7 +445,7 @@ impl Conversation<'_> {
     }
 }
 
-fn describe(attempt: &mut Attempt, ran: &Ran) {
+pub(super) fn describe(attempt: &mut Attempt, ran: &Ran) {
     attempt.execution_mode = Some(if ran.isolated {
         ExecutionMode::Isolated
     } else {
@@ -427,7 +468,7 @@ fn describe(attempt: &mut Attempt, ran: &Ran) {
     }
 }
 
-fn status(outcome: Outcome) -> Status {
+pub(super) fn status(outcome: Outcome) -> Status {
     match outcome {
         Outcome::Passed => Status::Pass,
         Outcome::Failed => Status::Fail,
@@ -456,7 +497,7 @@ fn is_named(patterns: &[String], name: &str) -> bool {
 }
 
 /// A path under a folder with `/` between its parts, or the path itself.
-fn relative(path: &Path, folder: &Path) -> String {
+pub(super) fn relative(path: &Path, folder: &Path) -> String {
     let under = path.strip_prefix(folder).unwrap_or(path);
     let parts: Vec<_> = under
         .components()
@@ -464,46 +505,6 @@ fn relative(path: &Path, folder: &Path) -> String {
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect();
     parts.join("/").replace("//", "/")
-}
-
-/// The largest source file that is read.
-const FILE: u64 = 8 << 20;
-
-/// Where each of the tests stands.
-fn locate(
-    tests: &[Listed],
-    root: &Path,
-    repository: &Path,
-    count: usize,
-) -> Option<Vec<Option<Source>>> {
-    let mut files: HashMap<&str, (String, Option<Tokens>)> = HashMap::new();
-    let mut sources = Vec::with_capacity(count);
-    for test in tests {
-        sources.push(test.source_path.as_deref().map(|path| {
-            let (file, tokens) = files.entry(path).or_insert_with(|| {
-                let whole: PathBuf = root.join(path);
-                let is_readable = std::fs::metadata(&whole)
-                    .is_ok_and(|file| file.is_file() && file.len() <= FILE);
-                let tokens = is_readable
-                    .then(|| std::fs::read_to_string(&whole).ok())
-                    .flatten()
-                    .and_then(|text| Tokens::of(&text));
-                (relative(&whole, repository), tokens)
-            });
-            let extent = tokens
-                .as_ref()
-                .and_then(|tokens| tokens.extent(test.line, test.column));
-            let (start, end) = extent.unwrap_or((test.line, test.line));
-            Source {
-                file: file.clone(),
-                start,
-                end,
-            }
-        }));
-    }
-    drop(files);
-    source::forget();
-    Some(sources)
 }
 
 #[cfg(test)]

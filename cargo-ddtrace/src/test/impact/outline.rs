@@ -72,7 +72,7 @@ impl Hints {
     }
 }
 
-const STARTING: [&str; 6] = ["Command", "cmd", "duct", "xshell", "assert_cmd", "process"];
+const STARTING: [&str; 5] = ["Command", "cmd", "duct", "xshell", "assert_cmd"];
 const COMPILING: [&str; 8] = [
     "trybuild",
     "TestCases",

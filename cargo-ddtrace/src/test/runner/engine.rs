@@ -25,6 +25,7 @@ use super::harness::Harness;
 use super::output::filtered_out;
 use super::process::{Binary, as_status, in_words, interrupted, signal_of};
 use super::{isolated, os, shared};
+use crate::test::link::Names;
 
 /// The status of failed tests.
 pub(crate) const FAILED: u8 = 101;
@@ -40,8 +41,10 @@ pub(crate) struct Engine<'e> {
     pub(crate) isolate: bool,
     /// How long a test may take that runs alone.
     pub(crate) timeout: Option<Duration>,
-    /// Where processes of tests leave what they counted.
-    pub(crate) profiles: Option<&'e Path>,
+    /// Below it each run of a test gets a folder.
+    pub(crate) runs: Option<&'e Path>,
+    /// By what the spans of tests are told.
+    pub(crate) names: Option<&'e Names>,
     /// Whether standard output is a terminal.
     pub(crate) colour: bool,
 }
@@ -313,16 +316,17 @@ impl Engine<'_> {
                             }
                         };
                         let test = &self.tests[job.test];
-                        let profiles = self.profiles.map(isolated::profiles);
+                        let folder = self.runs.and_then(isolated::folder);
                         let alone = isolated::Alone {
                             binary: self.binary,
                             arguments: self.arguments,
                             test,
                             timeout: self.timeout,
-                            profiles: profiles.as_deref(),
+                            folder: folder.as_deref(),
+                            ids: self.names.map(|names| names.ids(&test.name, job.attempt)),
                         };
                         let mut ran = alone.run(&mut uncaptured);
-                        ran.profiles = profiles;
+                        ran.folder = folder;
                         ran.attempt = job.attempt;
                         let _ = sender.send(Alone::Ran(job, Box::new(ran)));
                     });
@@ -385,10 +389,11 @@ impl Engine<'_> {
             let started = std::time::SystemTime::now();
             let begun = Instant::now();
             let mut command = self.binary.command();
-            let profiles = self.profiles.map(isolated::profiles);
-            if let Some(profiles) = &profiles {
-                command.env(isolated::PROFILE, isolated::pattern(profiles));
-            }
+            let folder = self.runs.and_then(isolated::folder);
+            let ids = self
+                .names
+                .map(|names| names.ids(&self.tests[0].name, attempt));
+            isolated::lead(&mut command, folder.as_deref(), ids);
             let mut child = command.args(&self.arguments.original).spawn()?;
             let registered = super::process::Registered::new(child.id(), false);
             let status = child.wait()?;
@@ -404,7 +409,7 @@ impl Engine<'_> {
             let mut ran = Ran::new(&self.tests[0].name, outcome, started, begun.elapsed());
             ran.attempt = attempt;
             ran.isolated = true;
-            ran.profiles = profiles;
+            ran.folder = folder;
             ran.signal = signal_of(status).map(os::signal_name);
             if outcome == Outcome::Failed {
                 ran.cause = Some(Cause {

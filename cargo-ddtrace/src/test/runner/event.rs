@@ -72,9 +72,9 @@ pub struct Ran {
     pub leaked: bool,
     /// The reason of `#[ignore]`.
     pub ignore_message: String,
-    /// The folder in which its process, and those that it started, left what they counted.
+    /// The folder in which its process, and those that it started, left what the coordinator reads.
     #[serde(default)]
-    pub profiles: Option<std::path::PathBuf>,
+    pub folder: Option<std::path::PathBuf>,
     /// What it wrote, cut in the middle if it was much.
     #[serde(with = "lossy")]
     pub output: Vec<u8>,
@@ -95,7 +95,7 @@ impl Ran {
             signal: None,
             leaked: false,
             ignore_message: String::new(),
-            profiles: None,
+            folder: None,
             output: Vec::new(),
         }
     }

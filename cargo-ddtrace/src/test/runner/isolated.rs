@@ -3,10 +3,11 @@
 //! Standard output and error share one pipe, so what the test wrote keeps its order. The process leads a group of its own: it
 //! can be ended with everything that it started, and can't end us by ending its group.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,17 +32,38 @@ enum Message {
 /// The variable that names the file for what an instrumented process counted.
 pub(crate) const PROFILE: &str = "LLVM_PROFILE_FILE";
 
-/// A folder for one run of a test, which nobody else has.
-pub(crate) fn profiles(folder: &Path) -> PathBuf {
+/// Makes a folder for one run of a test, which nobody else has.
+pub(crate) fn folder(runs: &Path) -> Option<PathBuf> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    folder.join(format!("{}-{number}", std::process::id()))
+    let folder = runs.join(format!("{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
 }
 
-/// Files for every process of the run, and every binary that it has.
-pub(crate) fn pattern(folder: &Path) -> PathBuf {
-    folder.join("%p-%m.profraw")
+/// Leads what a test leaves into its folder: a file for every process of the run and every binary that it has, and what it traces.
+pub(crate) fn lead(command: &mut Command, folder: Option<&Path>, ids: Option<(u64, u64)>) {
+    let Some(folder) = folder else { return };
+    if counts(std::env::var_os(PROFILE).as_deref(), folder) {
+        command.env(PROFILE, folder.join("%p-%m.profraw"));
+    }
+    if let Some((trace, span)) = ids {
+        command.env("_DD_TEST_RUN", folder);
+        command.env("_DD_TEST_SPAN", format!("{trace}:{span}"));
+    }
 }
+
+/// Whether binaries of this session count. Then the coordinator has led what they leave into the session's folder; anything else is
+/// somebody else's measurement, which keeps its files.
+fn counts(profile: Option<&OsStr>, folder: &Path) -> bool {
+    let session = folder.parent().and_then(Path::parent);
+    profile
+        .zip(session)
+        .is_some_and(|(profile, session)| Path::new(profile).starts_with(session.join(OTHERS)))
+}
+
+/// The folder of a session for profiles that belong to no run of a test.
+pub(crate) const OTHERS: &str = "others";
 
 /// A test that is about to have a process of its own.
 #[derive(Debug)]
@@ -50,8 +72,10 @@ pub(crate) struct Alone<'a> {
     pub(crate) arguments: &'a Arguments,
     pub(crate) test: &'a Listed,
     pub(crate) timeout: Option<Duration>,
-    /// Where its processes leave what they counted.
-    pub(crate) profiles: Option<&'a Path>,
+    /// Where its processes leave what the coordinator reads.
+    pub(crate) folder: Option<&'a Path>,
+    /// Its trace and its span.
+    pub(crate) ids: Option<(u64, u64)>,
 }
 
 impl Alone<'_> {
@@ -90,13 +114,12 @@ fn try_run(alone: &Alone<'_>, uncaptured: &mut dyn FnMut(&[u8])) -> std::io::Res
         arguments,
         test,
         timeout,
-        profiles,
+        folder,
+        ids,
     } = *alone;
     let (mut reader, writer) = std::io::pipe()?;
     let mut command = binary.command();
-    if let Some(profiles) = profiles {
-        command.env(PROFILE, pattern(profiles));
-    }
+    lead(&mut command, folder, ids);
     command
         .args(arguments.alone(&test.name, arguments.runs_ignored()))
         .stdin(Stdio::null())
@@ -303,6 +326,23 @@ fn rfind(bytes: &[u8], word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn profiles_of_somebody_elses_measurement_stay_where_they_go() {
+        let folder = Path::new("/tmp/session/runs/1-0");
+        for (profile, expected) in [
+            (None, false),
+            (Some("/w/target/%p.profraw"), false),
+            (Some("/tmp/session/others/%p-%m.profraw"), true),
+            (Some("/tmp/session-2/others/%p-%m.profraw"), false),
+        ] {
+            assert_eq!(
+                counts(profile.map(OsStr::new), folder),
+                expected,
+                "{profile:?}"
+            );
+        }
+    }
 
     #[test]
     fn libtests_own_words_are_taken_off() {

@@ -16,7 +16,7 @@ mod engine;
 pub mod event;
 pub(crate) mod failure;
 pub mod harness;
-mod isolated;
+pub(crate) mod isolated;
 mod list;
 mod log;
 pub(crate) mod os;
@@ -39,7 +39,7 @@ pub(crate) use isolated::PROFILE;
 use process::Binary;
 use terminal::Terminal;
 
-use super::link::{Hello, Invitation, Link, Linked, VARIABLE, Welcome};
+use super::link::{Hello, Invitation, Link, Linked, Surroundings, VARIABLE, Welcome};
 
 /// Runs a binary in place of cargo.
 pub fn main(words: Vec<OsString>) -> ExitCode {
@@ -56,6 +56,7 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         path: binary,
         chain,
         restore: Vec::new(),
+        surroundings: None,
     };
     if let Some(invitation) = &invitation {
         binary
@@ -96,6 +97,7 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         nextest_attempt: std::env::var("NEXTEST_ATTEMPT")
             .ok()
             .and_then(|attempt| attempt.parse().ok()),
+        surroundings: surroundings(&binary),
     };
     match socket.and_then(|socket| Link::connect(&socket, hello)) {
         Some((mut link, welcome)) => {
@@ -146,7 +148,8 @@ fn run(
         tests: &tests,
         isolate: welcome.isolate,
         timeout: welcome.timeout,
-        profiles: welcome.profiles.as_deref(),
+        runs: welcome.runs.as_deref(),
+        names: welcome.names.as_ref(),
         colour: is_terminal,
     };
     let colour = match arguments.colour {
@@ -181,6 +184,30 @@ fn run(
             (ExitCode::from(engine::FAILED), true)
         }
     }
+}
+
+/// What the coordinator needs to run a test once more when cargo, which sets the variables, has ended.
+fn surroundings(binary: &Binary) -> Option<Surroundings> {
+    let is_wanted = std::env::var("_DD_CIVISIBILITY_OUT_OF_SESSION_RETRIES_ENABLED")
+        .is_ok_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let restored = binary.restore.iter().find(|(one, _)| *one == name);
+        let value = match restored {
+            Some((_, before)) => before.clone()?,
+            None => value.into_string().ok()?,
+        };
+        Some((name, value))
+    });
+    let chain = binary
+        .chain
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned());
+    is_wanted.then(|| Surroundings {
+        folder: std::env::current_dir().unwrap_or_default(),
+        chain: chain.collect(),
+        variables: variables.collect(),
+    })
 }
 
 fn shown(path: &Path) -> std::borrow::Cow<'_, str> {

@@ -22,6 +22,8 @@ pub(crate) struct Binary {
     pub(crate) chain: Vec<OsString>,
     /// Variables that tests must see as they were before us; `None` takes one away.
     pub(crate) restore: Vec<(String, Option<String>)>,
+    /// The working directory and all variables, where they are not this process's.
+    pub(crate) surroundings: Option<(PathBuf, Vec<(String, String)>)>,
 }
 
 impl Binary {
@@ -35,6 +37,10 @@ impl Binary {
             }
             None => Command::new(&self.path),
         };
+        if let Some((folder, variables)) = &self.surroundings {
+            let variables = variables.iter().map(|(name, value)| (name, value));
+            command.env_clear().envs(variables).current_dir(folder);
+        }
         for (name, value) in &self.restore {
             match value {
                 Some(value) => command.env(name, value),

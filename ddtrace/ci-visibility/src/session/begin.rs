@@ -132,6 +132,9 @@ impl Session {
             logs,
             metrics,
             backend,
+            telemetry_files: files
+                .as_ref()
+                .map(|folder| folder.join("payloads/telemetry")),
             marker_in: Mutex::new(None),
             end,
             asker,

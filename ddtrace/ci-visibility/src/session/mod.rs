@@ -44,6 +44,7 @@ use crate::payload::{
     Configuration, Coverage, Event, FileCoverage, LogRecord, Metadata, ModuleEnd, SessionEnd,
     SuiteEnd, TestSpan, attempt_event,
 };
+use crate::payload_files;
 use crate::selection::{Action, Candidate, Decision, Policy, RetryBudget, SkipCause, Verdict};
 use crate::telemetry::{Metrics, Tag};
 use crate::transport::RequestError;
@@ -76,6 +77,8 @@ pub(crate) struct Inner {
     logs: Option<Writer>,
     metrics: Arc<Metrics>,
     backend: Option<Arc<Backend>>,
+    /// Where what the session counts about itself goes, if payloads go to files.
+    telemetry_files: Option<PathBuf>,
     /// Where a marker was left that goes with the session.
     marker_in: Mutex<Option<PathBuf>>,
     /// Ends all deliveries.
@@ -497,7 +500,16 @@ impl Session {
         if let Some(folder) = lock(&inner.marker_in).take() {
             Marker::remove(&folder);
         }
-        inner.metrics.take().report();
+        let taken = inner.metrics.take();
+        match &inner.telemetry_files {
+            Some(folder) => {
+                for file in taken.files(SystemTime::now()) {
+                    // Nobody is left to hear of it.
+                    let _ = payload_files::write(folder, "telemetry", file.to_string().as_bytes());
+                }
+            }
+            None => taken.report(),
+        }
         self.sent()
     }
 

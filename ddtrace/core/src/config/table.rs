@@ -343,8 +343,6 @@ settings! {
     _DD_LLMOBS_WRITER_INTERVAL => seconds("1.0").products(&["llm observability", "tests"]),
     /// For tests: seconds that one of its requests may take.
     _DD_LLMOBS_WRITER_TIMEOUT => seconds("5.0").products(&["llm observability", "tests"]),
-    /// For tests: seconds between two runs of the evaluators.
-    _DD_LLMOBS_EVALUATOR_INTERVAL => seconds("1.0").products(&["llm observability", "tests"]),
     /// The application key, for interfaces that read or change something: experiments, datasets, prompts.
     DD_APP_KEY => optional(Kind::Secret).products(LLM),
     /// Whether probes may be set while the program runs.
@@ -415,6 +413,10 @@ settings! {
     DD_CIVISIBILITY_RUST_COORDINATOR => of(Kind::Choice(&["on", "off"]), "on").products(CI),
     /// Set by the coordinator of a run, so that runners find it; tests do not see it.
     _DD_TEST_SESSION => text().products(CI),
+    /// Set by the runner for a test that runs alone: the folder for what it says about itself.
+    _DD_TEST_RUN => text().products(CI),
+    /// The same: trace and span of the test.
+    _DD_TEST_SPAN => text().products(CI),
     /// A manifest beside which the backend's answers lie in files.
     DD_TEST_OPTIMIZATION_MANIFEST_FILE => text().products(CI),
     /// Whether payloads are written to files instead of sent.

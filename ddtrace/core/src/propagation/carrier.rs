@@ -233,6 +233,31 @@ impl CarrierMut for BTreeMap<String, String> {
     }
 }
 
+/// Headers of messages as many libraries hold them: in order, with values of any bytes.
+impl Carrier for Vec<(String, Vec<u8>)> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let mut of_name = self.iter().filter(|(key, _)| is_named(key, name));
+        of_name.next().map(|(_, value)| &**value)
+    }
+
+    fn get_all<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        self.iter()
+            .filter(|(key, _)| is_named(key, name))
+            .for_each(|(_, value)| visit(value));
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        self.iter().for_each(|(key, _)| visit(key));
+    }
+}
+
+impl CarrierMut for Vec<(String, Vec<u8>)> {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        self.retain(|(key, _)| !is_named(key, name));
+        self.push((name.to_owned(), value.to_owned()));
+    }
+}
+
 /// Whether `key`, in any case or as a CGI variable, means the header `name`.
 fn is_named(key: &str, name: &str) -> bool {
     const CGI_PREFIX: &[u8] = b"HTTP_";
@@ -291,6 +316,25 @@ mod tests {
         CarrierMut::set(&mut headers, "traceparent", b"new");
         assert_eq!(headers.get_all("traceparent").iter().count(), 1);
         assert_eq!(headers["traceparent"], "new");
+    }
+
+    #[test]
+    fn a_list_of_headers_holds_any_bytes() {
+        let mut list = vec![
+            ("TraceParent".to_owned(), b"a".to_vec()),
+            ("other".to_owned(), b"\xff".to_vec()),
+            ("traceparent".to_owned(), b"b".to_vec()),
+        ];
+        let mut seen = Vec::new();
+        Carrier::get_all(&list, "traceparent", &mut |value| seen.push(value));
+        assert_eq!(seen, [b"a", b"b"]);
+        assert_eq!(Carrier::get(&list, "other"), Some(&b"\xff"[..]));
+        CarrierMut::set(&mut list, "traceparent", b"\xfe");
+        let expected = [
+            ("other".to_owned(), b"\xff".to_vec()),
+            ("traceparent".to_owned(), b"\xfe".to_vec()),
+        ];
+        assert_eq!(list, expected);
     }
 
     #[test]

@@ -43,7 +43,7 @@ mod subscription;
 #[cfg(test)]
 mod test_answer;
 
-pub use apm_tracing::{on_list, on_switch};
+pub use apm_tracing::{on_list, on_switch, text};
 pub use capabilities::Capabilities;
 pub use offline::OfflineClient;
 pub use path::ConfigPath;

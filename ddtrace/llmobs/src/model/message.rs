@@ -34,6 +34,10 @@ pub struct Message {
     /// The id of the call that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// Whether it was given without a content, which is then not sent: some APIs have messages that are nothing but calls of tools.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub has_no_content: bool,
 }
 
 /// A call of a tool that a model asks for.
@@ -99,9 +103,16 @@ impl Message {
             Value::String(content) => Ok(Self::new("", content)),
             Value::Object(mut map) => {
                 map.retain(|_, value| !value.is_null());
+                let has_no_content = !map.contains_key("content");
                 let message = serde_json::from_value::<Self>(Value::Object(map));
                 let message = message.map_err(|error| Malformed(error.to_string()))?;
-                message.checked()
+                let is_about_tools =
+                    !(message.tool_calls.is_empty() && message.tool_results.is_empty());
+                Self {
+                    has_no_content: has_no_content && is_about_tools,
+                    ..message
+                }
+                .checked()
             }
             _ => Err(Malformed("expected a text or an object as message".into())),
         }
@@ -130,6 +141,18 @@ impl Message {
             }
         }
         Ok(self)
+    }
+
+    /// The message as it stands on the wire.
+    pub(crate) fn to_wire(&self) -> Value {
+        // These types cannot fail to be JSON.
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Value::Object(map) = &mut value {
+            if self.has_no_content && self.content.is_empty() {
+                map.remove("content");
+            }
+        }
+        value
     }
 
     /// The message without what anybody has said in it.

@@ -38,3 +38,25 @@ pub(crate) use tap::listen;
 
 /// Reads one exchange.
 pub(crate) type Decoder = fn(&Recorded<'_>) -> Exchange;
+
+/// Reads an exchange from its bytes and says whether it was recognised: for fuzzing and benches.
+#[doc(hidden)]
+pub fn decode(url: &str, media_type: &str, status: u16, request: &[u8], response: &[u8]) -> bool {
+    let Some(call) = call::recognise(url, || true) else {
+        return false;
+    };
+    let exchange = (call.decode)(&Recorded {
+        request: serde_json::from_slice(request).unwrap_or_default(),
+        response: Some(exchange::Response {
+            status,
+            body: response,
+            media_type,
+            header_tokens: (None, None),
+        }),
+        path_model: call.path_model,
+        inline_limit: 4 << 20,
+    });
+    // Reading it all must not be optimised away.
+    std::hint::black_box(&exchange);
+    true
+}

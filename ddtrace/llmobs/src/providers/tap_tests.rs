@@ -329,3 +329,23 @@ fn a_prompt_that_the_provider_keeps_is_tagged_as_found() {
         "auto"
     );
 }
+
+#[test]
+fn a_message_that_is_nothing_but_a_call_has_no_content() {
+    let fixture = Fixture::new();
+    listen();
+    let mut taps = post(
+        "https://api.openai.com/v1/responses",
+        &json!({"model": "m", "input": "hi"}),
+    );
+    taps.head(StatusCode::OK, &head("application/json"));
+    let call =
+        json!({"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"a\":1}"});
+    taps.chunk(json!({"output": [call]}).to_string().as_bytes());
+    taps.end(End::Complete);
+    let (_, said) = only(&fixture);
+    let call =
+        json!({"name": "f", "arguments": {"a": 1}, "tool_id": "c1", "type": "function_call"});
+    let expected = json!([{"role": "assistant", "tool_calls": [call]}]);
+    assert_eq!(said["meta"]["output"]["messages"], expected);
+}

@@ -12,7 +12,8 @@ import * as keyboard from "../page/keyboard.js";
 import * as route from "../page/route.js";
 import { empty, snippet, toast } from "../parts/empty.js";
 import { table } from "../parts/table.js";
-import { bars, coverage, mark, outcome } from "../tests/parts.js";
+import * as coverage from "../tests/coverage.js";
+import { bars, mark, outcome } from "../tests/parts.js";
 
 export function open(main, first) {
   let now = first;
@@ -43,6 +44,7 @@ export function open(main, first) {
     try {
       const draw = !id ? list(await get("/api/tests/sessions"))
         : id === "test" ? test(await get("/api/tests/test", Object.fromEntries(["module", "suite", "name", "parameters"].map((key) => [key, query.get(key)]))))
+          : query.get("view") === "coverage" ? covered(await get(`/api/tests/sessions/${encodeURIComponent(id)}/coverage`, { file: query.get("file") }))
           : session(await get(`/api/tests/sessions/${encodeURIComponent(id)}`, { status: query.get("status"), q: query.get("q") }));
       if (mine !== turn) return;
       problem.hidden = true;
@@ -52,6 +54,10 @@ export function open(main, first) {
       fill(problem, icon("problems"), `This could not be loaded: ${error.message}`);
       problem.hidden = false;
     }
+  }
+
+  function covered(data) {
+    return () => coverage.draw(head, body, data, now.query);
   }
 
   function list({ sessions, data, trouble }) {
@@ -92,7 +98,7 @@ export function open(main, first) {
       const status = now.query.get("status") ?? "";
       const field = el("input", { class: "field", type: "search", placeholder: "Module, suite or test", "aria-label": "Module, suite or test", value: now.query.get("q") ?? "", spellcheck: "false", onchange: () => route.change({ q: field.value.trim() }) });
       fill(head, el("a", { class: "button plain", href: "/tests" }, icon("back"), "Runs"), el("h1", null, outcome(one.interrupted ? "interrupted" : one.status || "running"), " ", user(one.command || "Test run", 80)),
-        el("span", { class: "grow" }), el("div", { class: "search" }, icon("search"), field),
+        el("span", { class: "grow" }), one.covered ? el("a", { class: "button", href: `/tests/${one.id}?view=coverage` }, icon("traces"), "Coverage") : null, el("div", { class: "search" }, icon("search"), field),
         el("div", { class: "segments", role: "group", "aria-label": "Status" }, [["", "All", one.tests], ["fail", "Failed", one.failed], ["flaky", "Flaky", one.flaky], ["new", "New", one.new], ["skip", "Skipped", one.skipped]].map(([value, title, number]) => el("button", {
           class: "button", type: "button", "aria-pressed": String(status === value), onclick: () => route.change({ status: value || null }),
         }, title, el("span", { class: "faint" }, count(number))))));
@@ -147,7 +153,7 @@ export function open(main, first) {
           session.runs.map((run, at) => el("div", { class: "run" },
             el("p", null, outcome(run.status), ` ${duration(run.duration)}`, at > 0 || run.retry_reason ? el("span", { class: "faint" }, ` retry: `, user(run.retry_reason.replaceAll("_", " "))) : null, run.execution ? el("span", { class: "faint" }, " ", user(run.execution)) : null, " ", run.marks.map(mark), run.skip_reason ? user(run.skip_reason) : null),
             run.error_type || run.error_message ? el("div", { class: "failure" }, el("p", { class: "bad" }, el("strong", null, user(run.error_type)), " ", user(run.error_message, 4000)), run.error_stack ? el("pre", null, user(run.error_stack, 8000)) : null) : null,
-            index === 0 ? coverage(run.coverage) : null)))),
+            index === 0 ? coverage.ofRun(run.coverage, session.id) : null)))),
         el("h2", null, "Run it again"),
         snippet(`cargo ddtrace test --local ${one.name}`));
     };

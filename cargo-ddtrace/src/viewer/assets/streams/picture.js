@@ -33,7 +33,10 @@ export function sentence(node, data) {
  * @param {{node: string|null, edge: string|null, choose: (what: {node?: string, edge?: string}) => void}} selection
  */
 export function picture(into, data, { node: chosenNode, edge: chosenEdge, choose }) {
-  const { layers: rows, back, via } = layers(data.nodes, data.edges);
+  // Where messages go round in a circle it is cut before the services that ways begin at.
+  const begin = new Set(data.pathways.filter((pathway) => pathway.parent === "0").map((pathway) => `service:${pathway.service}`));
+  const nodes = [...data.nodes].sort((a, b) => Number(begin.has(b.id)) - Number(begin.has(a.id)));
+  const { layers: rows, back, via } = layers(nodes, data.edges);
   const at = new Map();
   const step = (id) => (id.startsWith("\u0000") ? PASS : LINE);
   const heights = rows.map((row) => row.reduce((sum, id) => sum + step(id), 0));
@@ -73,7 +76,7 @@ export function picture(into, data, { node: chosenNode, edge: chosenEdge, choose
         const bend = Math.min(80, (x2 - x) / 2);
         d += ` C ${x + bend} ${y}, ${x2 - bend} ${y2}, ${x2} ${y2}`;
         const [many, few] = [degree.get(`from ${edge.from}`), degree.get(`to ${edge.to}`)];
-        const t = many > few ? 0.66 : few > many ? 0.34 : 0.5;
+        const t = y === y2 || many === few ? 0.5 : many > few ? 0.66 : 0.34;
         const mix = (a, b, c, e) => (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t ** 2 * c + t ** 3 * e;
         middle = { x: mix(x, x + bend, x2 - bend, x2), y: mix(y, y, y2, y2) };
         [x, y] = [x2 + WIDTH, y2];

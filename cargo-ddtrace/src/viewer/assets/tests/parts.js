@@ -1,6 +1,5 @@
-/** Small parts of the test pages: outcomes, marks, bars over time, covered lines. */
+/** Small parts of the test pages: outcomes, marks, bars over time. */
 
-import { plural } from "../data/format.js";
 import { el, style, user } from "../page/dom.js";
 import { icon } from "../page/icons.js";
 
@@ -36,14 +35,4 @@ export function bars(items, read, label) {
   const most = Math.max(1, ...shown.map((item) => item.value));
   return el("div", { class: "test-bars", role: "img", "aria-label": label }, shown.map((item) => style(
     el("span", { class: item.bad ? "wrong" : "", title: item.title }), { height: `${Math.max(6, Math.round((100 * item.value) / most))}%` })));
-}
-
-/** @param {Record<string, [number, number][]>} files */
-export function coverage(files) {
-  const names = Object.keys(files ?? {}).sort();
-  if (names.length === 0) return null;
-  return el("details", { class: "suite" },
-    el("summary", null, icon("right"), `Reached ${plural(names.length, "file")}`),
-    el("ul", { class: "covered" }, names.map((name) => el("li", null, el("code", null, user(name)), " ",
-      el("span", { class: "faint" }, files[name].slice(0, 200).map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(", "))))));
 }

@@ -54,8 +54,11 @@ pub(super) struct LibConfig {
     pub(super) tags: Option<Vec<(String, String)>>,
     pub(super) tracing: Option<bool>,
     pub(super) runtime_metrics: Option<bool>,
-    /// Other keys that end in `_enabled` or `_extractors`: switches and lists of products.
+    /// Other keys that end in `_enabled` or `_extractors`, and flags in an object under a key (`key.enabled`): switches and
+    /// lists of products.
     pub(super) switches: BTreeMap<String, Said>,
+    /// Texts in an object under a key.
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 /// A sampling rule as remote configuration writes it.
@@ -192,6 +195,14 @@ impl LibConfig {
             tag_name: String,
         }
 
+        /// A setting of a product, in an object under the product's key.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Scalar {
+            Flag(bool),
+            Text(String),
+        }
+
         match key.as_str() {
             "tracing_sampling_rate" => self.sampling_rate = keys.next_value()?,
             "tracing_sampling_rules" => {
@@ -228,6 +239,24 @@ impl LibConfig {
                 if let Some(list) = objects.map(Iterator::collect::<Vec<_>>) {
                     let json = serde_json::to_string(&list).unwrap_or_default();
                     self.switches.insert(key, Said::List(json));
+                }
+            }
+            _ if self.switches.len() < MAX_ENTRIES => {
+                let group: Entry<BTreeMap<String, Entry<Scalar>>> = keys.next_value()?;
+                for (name, value) in group
+                    .fitting()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .take(MAX_ENTRIES)
+                {
+                    let key = format!("{key}.{name}");
+                    match value.fitting() {
+                        Some(Scalar::Flag(flag)) => {
+                            drop(self.switches.insert(key, Said::Flag(flag)))
+                        }
+                        Some(Scalar::Text(text)) => drop(self.texts.insert(key, text)),
+                        None => {}
+                    }
                 }
             }
             _ => {

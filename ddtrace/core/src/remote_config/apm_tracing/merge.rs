@@ -34,6 +34,7 @@ pub(super) struct Merged {
     tracing: Option<From<bool>>,
     runtime_metrics: Option<From<bool>>,
     pub(super) switches: BTreeMap<String, Said>,
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 /// Merges files key by key: the most specific one that has a key wins, among equals the newest.
@@ -70,6 +71,10 @@ pub(super) fn merge<'a>(sources: impl Iterator<Item = Source<'a>>) -> Merged {
         let switches = config.switches.iter();
         let switches = switches.map(|(key, value)| (key.clone(), value.clone()));
         merged.switches.extend(switches);
+        let texts = config.texts.iter();
+        merged
+            .texts
+            .extend(texts.map(|(key, text)| (key.clone(), text.clone())));
     }
     merged
 }

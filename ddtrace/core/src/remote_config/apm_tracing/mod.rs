@@ -20,7 +20,7 @@ mod switch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use switch::{on_list, on_switch};
+pub use switch::{on_list, on_switch, text};
 
 use self::file::SettingsFile;
 use super::capabilities::Capabilities;
@@ -96,14 +96,16 @@ impl ApmTracing {
             // From here on an annotated function costs one load.
             crate::instrument::switch_off();
         }
+        switch::keep_texts(merged.texts);
         self.switches.tell(merged.switches);
         outcomes
     }
 
     /// Tells products that have begun to listen since the last time.
     pub(super) fn tell_newcomers(&mut self) {
-        let switches = merge::merge(self.for_us()).switches;
-        self.switches.tell(switches);
+        let merged = merge::merge(self.for_us());
+        switch::keep_texts(merged.texts);
+        self.switches.tell(merged.switches);
     }
 
     /// The files that are for this program. Others may be sent, for the agent asks on behalf of what the program was called

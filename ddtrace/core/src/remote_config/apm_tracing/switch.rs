@@ -100,6 +100,19 @@ fn add(
     super::super::poll::hurry();
 }
 
+/// Texts in force, replaced as a whole.
+static TEXTS: ArcSwapOption<BTreeMap<String, String>> = ArcSwapOption::const_empty();
+
+/// What the settings of `APM_TRACING` say under a key that holds a text, for example `llmobs.ml_app_name`: for the handler of a
+/// [switch](on_switch) beside it.
+pub fn text(key: &str) -> Option<String> {
+    TEXTS.load().as_deref()?.get(key).cloned()
+}
+
+pub(super) fn keep_texts(texts: BTreeMap<String, String>) {
+    TEXTS.store((!texts.is_empty()).then(|| Arc::new(texts)));
+}
+
 fn switches() -> Vec<Arc<Switch>> {
     let list = SWITCHES.load();
     list.iter().flat_map(|list| list.iter()).cloned().collect()

@@ -443,6 +443,7 @@ fn a_file_of_the_wrong_shape_fails_and_its_last_good_form_stays() {
 fn a_switch_hears_what_is_set_and_when_it_no_longer_is() {
     static HEARD: Mutex<Vec<Option<bool>>> = Mutex::new(Vec::new());
     static LATE: AtomicUsize = AtomicUsize::new(0);
+    static PAN: Mutex<Vec<(Option<bool>, Option<String>)>> = Mutex::new(Vec::new());
     let heard = || std::mem::take(&mut *HEARD.lock().unwrap());
     on_switch("kettle_enabled", Capabilities::of(&[100]), |value| {
         HEARD.lock().unwrap().push(value);
@@ -457,6 +458,13 @@ fn a_switch_hears_what_is_set_and_when_it_no_longer_is() {
     assert_eq!(heard(), [Some(true)]);
     remote.set(json!({"kettle_enabled": false}));
     assert_eq!(heard(), [Some(false)]);
+    on_switch("pan.enabled", Capabilities::NONE, |value| {
+        PAN.lock().unwrap().push((value, text("pan.name")));
+    });
+    remote.set(json!({"kettle_enabled": false, "pan": {"enabled": true, "name": "n", "more": {}}}));
+    remote.set(json!({"kettle_enabled": false, "pan": "nonsense"}));
+    let named = (Some(true), Some("n".to_owned()));
+    assert_eq!(*PAN.lock().unwrap(), [named, (None, None)]);
     on_switch("late_enabled", Capabilities::NONE, |value| {
         assert_eq!(value, Some(true));
         LATE.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,145 @@
+//! What a message costs more with the integration than with the library alone, on the thread that sends or receives it.
+//!
+//! ```text
+//! cargo bench -p ddtrace-rdkafka --bench messages
+//! ```
+//!
+//! Batches of messages go through both in turns, in one process; the fastest batch of each counts, since whatever else the machine does only
+//! adds to it. Sending is putting into the library's queue; receiving is taking out of it what was fetched before.
+
+use std::time::{Duration, Instant};
+
+use ddtrace_core::config::MapEnvironment;
+use ddtrace_core::test_support::Recorder;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const BATCH: u32 = 200;
+const ROUNDS: u32 = 100;
+const TOPIC: &str = "bench";
+const PAYLOAD: &[u8] = &[b'x'; 100];
+
+/// The fastest batch so far, per message.
+struct Best(Duration);
+
+impl Best {
+    fn time(&mut self, work: impl FnOnce()) {
+        let began = Instant::now();
+        work();
+        self.0 = self.0.min(began.elapsed() / BATCH);
+    }
+}
+
+fn recorder(variables: &[(&str, &str)]) -> Recorder {
+    let environment = variables
+        .iter()
+        .fold(MapEnvironment::new(), |all, &(name, value)| {
+            all.variable(name, value)
+        });
+    // A configuration outlives whoever makes it.
+    let environment = Box::leak(Box::new(environment));
+    Recorder::with(|config| config.environment(environment))
+}
+
+fn config(cluster: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster);
+    config
+}
+
+fn sending(cluster: &str) -> [Duration; 3] {
+    let bare: rdkafka::producer::BaseProducer = config(cluster).create().expect("a producer");
+    let ours: ddtrace_rdkafka::BaseProducer = config(cluster).create().expect("a producer");
+    let record = || {
+        BaseRecord::to(TOPIC)
+            .partition(0)
+            .key("key")
+            .payload(PAYLOAD)
+    };
+    let mut best = [(); 3].map(|()| Best(Duration::MAX));
+    let flush = || {
+        bare.flush(Duration::from_secs(60))
+            .expect("bare messages arrive");
+        ours.flush(Duration::from_secs(60))
+            .expect("our messages arrive");
+    };
+    for _ in 0..ROUNDS {
+        best[0].time(|| {
+            for _ in 0..BATCH {
+                let _ = bare.send(record());
+            }
+        });
+        flush();
+        let off = recorder(&[("DD_TRACE_KAFKA_ENABLED", "false")]);
+        best[1].time(|| {
+            for _ in 0..BATCH {
+                let _ = ours.send(record());
+            }
+        });
+        drop(off);
+        flush();
+        let on = recorder(&[]);
+        best[2].time(|| {
+            for _ in 0..BATCH {
+                let _ = ours.send(record());
+            }
+        });
+        assert_eq!(on.take().len(), BATCH as usize);
+        flush();
+    }
+    best.map(|best| best.0)
+}
+
+/// Receives what `sending` has sent, a batch at a time.
+fn receiving(cluster: &str) -> [Duration; 2] {
+    let mut config = config(cluster);
+    config
+        .set("group.id", "bench")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "10");
+    let mut beginning = TopicPartitionList::new();
+    beginning
+        .add_partition_offset(TOPIC, 0, Offset::Beginning)
+        .expect("a list");
+    let bare: rdkafka::consumer::BaseConsumer = config.create().expect("a consumer");
+    let ours: ddtrace_rdkafka::BaseConsumer = config.create().expect("a consumer");
+    bare.assign(&beginning).expect("a partition");
+    ours.assign(&beginning).expect("a partition");
+    let mut best = [(); 2].map(|()| Best(Duration::MAX));
+    for _ in 0..ROUNDS {
+        best[0].time(|| {
+            for _ in 0..BATCH {
+                let message = bare.poll(Duration::from_secs(60));
+                message.expect("a message").expect("no error");
+            }
+        });
+        let on = recorder(&[]);
+        best[1].time(|| {
+            for _ in 0..BATCH {
+                let message = ours.poll(Duration::from_secs(60));
+                message.expect("a message").expect("no error");
+            }
+        });
+        assert!(on.take().len() >= BATCH as usize);
+    }
+    best.map(|best| best.0)
+}
+
+fn main() {
+    let cluster = MockCluster::new(1).expect("a cluster");
+    cluster.create_topic(TOPIC, 1, 1).expect("a topic");
+    let servers = cluster.bootstrap_servers();
+    let [bare, off, on] = sending(&servers);
+    let against = |ours: Duration, bare: Duration| {
+        let ratio = ours.as_secs_f64() / bare.as_secs_f64();
+        format!("{:>6} ns ({ratio:.2}x)", ours.as_nanos())
+    };
+    let nanoseconds = bare.as_nanos();
+    let (off, on) = (against(off, bare), against(on, bare));
+    println!("send     bare {nanoseconds:>6} ns   switched off {off}   with spans {on}");
+    let [bare, on] = receiving(&servers);
+    let (nanoseconds, on) = (bare.as_nanos(), against(on, bare));
+    println!("receive  bare {nanoseconds:>6} ns   with spans {on}");
+}
