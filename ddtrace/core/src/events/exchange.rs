@@ -25,11 +25,10 @@
 //! * At most [`TAPS`] taps are on one exchange; more are dropped.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::listeners;
+use super::listeners::contained;
 use super::{Event, Listeners};
 use crate::trace::Context;
 
@@ -198,14 +197,6 @@ struct Nobody;
 impl Tap for Nobody {
     fn chunk(&mut self, _: &[u8]) {}
     fn end(self: Box<Self>, _: End<'_>) {}
-}
-
-fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
-    let result = catch_unwind(AssertUnwindSafe(call));
-    if result.is_err() {
-        listeners::tap_panicked();
-    }
-    result.ok()
 }
 
 #[cfg(test)]

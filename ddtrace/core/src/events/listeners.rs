@@ -95,12 +95,20 @@ impl<E: Event> Listeners<E> {
     }
 }
 
-/// Counts the panic of what follows an exchange of a request and its response.
+/// Calls what follows an exchange or a span. A panic in it is counted and ends there.
+pub(super) fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(call));
+    if result.is_err() {
+        follower_panicked();
+    }
+    result.ok()
+}
+
 #[cold]
-pub(super) fn tap_panicked() {
+fn follower_panicked() {
     PANICS.fetch_add(1, Ordering::Relaxed);
     diagnostics::error(format_args!(
-        "a product panicked while it followed a request; it follows that request no further"
+        "a product panicked while it followed what a library does; the library does not notice"
     ));
 }
 

@@ -63,6 +63,7 @@
 //! * An answer is given in the payload, which [`dispatch`] hands back: the first [`Block`] wins.
 
 mod answer;
+mod bridged;
 mod error;
 mod exchange;
 mod http;
@@ -72,6 +73,7 @@ mod sql;
 mod tapped;
 
 pub use answer::{Block, Verdict};
+pub use bridged::{Attribute, BridgedSpan, FOLLOWERS, Follower, Followers};
 pub use error::HandledError;
 pub use exchange::{End, HttpClientExchange, TAPS, Tap, Taps};
 pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};

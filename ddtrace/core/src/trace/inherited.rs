@@ -9,9 +9,10 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::any::AnySpan;
 use super::context::Context;
 use super::local;
-use super::span::Span;
+use crate::propagation::Baggage;
 
 /// The name of a value that spans hand down, and its type. Lives in a static of the product.
 ///
@@ -71,12 +72,13 @@ impl<T: Any + Send + Sync> Inherited<T> {
     }
 
     /// Gives a span that is not active a value, which its children that begin later have as well.
-    pub fn give(&self, span: &mut Span, value: Arc<T>) {
-        span.change_baggage(|baggage| baggage.set_value(self.owner, Some(value)));
+    pub fn give<'a>(&self, span: impl Into<AnySpan<'a>>, value: Arc<T>) {
+        let set = |baggage: &mut Baggage| baggage.set_value(self.owner, Some(value));
+        span.into().change_baggage(set);
     }
 
     /// The value that goes with baggage, which an [injection](super::on_injection) is told of.
-    pub fn in_baggage(&self, baggage: &crate::propagation::Baggage) -> Option<Arc<T>> {
+    pub fn in_baggage(&self, baggage: &Baggage) -> Option<Arc<T>> {
         self.find(baggage)
     }
 
@@ -87,7 +89,7 @@ impl<T: Any + Send + Sync> Inherited<T> {
         context
     }
 
-    fn find(&self, baggage: &crate::propagation::Baggage) -> Option<Arc<T>> {
+    fn find(&self, baggage: &Baggage) -> Option<Arc<T>> {
         Arc::clone(baggage.value(self.owner)?).downcast().ok()
     }
 }

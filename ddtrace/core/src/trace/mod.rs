@@ -17,6 +17,7 @@
 //! segment belongs to a tracer, a tracer hands out queues for segments) · `local` · `write`, `baggage` · `context`, `inherited`, `guard`, `span` ·
 //! `future`, `border`, `builder`, `shared`.
 
+mod any;
 mod attachment;
 mod baggage;
 mod border;
@@ -43,6 +44,7 @@ pub(crate) mod tracer;
 mod visits;
 pub(crate) mod write;
 
+pub use any::AnySpan;
 pub(crate) use attachment::settle;
 pub use attachment::{Attachment, Settled};
 pub use baggage::baggage;

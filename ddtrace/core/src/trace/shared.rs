@@ -16,6 +16,7 @@ use super::guard::SpanRef;
 use super::id::SpanContextId;
 use super::span::Span;
 use super::write::{Pen, writing_methods};
+use crate::propagation::Baggage;
 
 /// A span that may be shared.
 ///
@@ -137,6 +138,16 @@ impl SharedSpan {
 
     fn recording(&self) -> bool {
         self.state().span.recording()
+    }
+
+    /// Changes its baggage. While it is on the stack of another thread, nobody but that thread can.
+    pub(super) fn change_baggage(&self, change: impl FnOnce(&mut Baggage)) {
+        let mut state = self.state();
+        if state.placed.is_some() {
+            super::baggage::change_span(state.span.id().span_id.get(), change);
+        } else {
+            state.span.change_baggage(change);
+        }
     }
 
     fn pen<R>(&self, write: impl FnOnce(&mut Pen<'_>) -> R) -> Option<R> {
