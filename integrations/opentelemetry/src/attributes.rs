@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use ddtrace_core::trace::{EventValue, Value as Written};
+use ddtrace_core::events::{Attribute, Followers};
+use ddtrace_core::trace::{AnySpan, EventValue, Value as Written};
 use opentelemetry::{Array, Key, KeyValue, Value};
 
 /// The metric that `analytics.event` sets.
@@ -64,6 +65,36 @@ fn as_switch(value: &Value) -> Option<f64> {
     }
 }
 
+/// Shows an attribute to whoever follows its span.
+pub(crate) fn show(followers: &Followers, span: AnySpan<'_>, attribute: &KeyValue) {
+    if followers.is_empty() {
+        return;
+    }
+    let key = attribute.key.as_str();
+    match &attribute.value {
+        Value::Bool(value) => followers.written(span, key, Attribute::Bool(*value)),
+        Value::I64(value) => followers.written(span, key, Attribute::Number(*value as f64)),
+        Value::F64(value) => followers.written(span, key, Attribute::Number(*value)),
+        Value::Array(array) => {
+            let mut texts = Vec::new();
+            for_each_element(array, |_, element| texts.extend(shown(element)));
+            followers.written(span, key, Attribute::List(&texts));
+        }
+        other => followers.written(span, key, Attribute::Text(&other.as_str())),
+    }
+}
+
+/// An element of an array as text.
+fn shown(element: EventValue) -> Option<Cow<'static, str>> {
+    Some(match element {
+        EventValue::Text(text) => text,
+        EventValue::Bool(value) => truth(value).into(),
+        EventValue::Int(value) => value.to_string().into(),
+        EventValue::Double(value) => value.to_string().into(),
+        _ => return None,
+    })
+}
+
 /// An attribute of an event, with its type.
 pub(crate) fn event_attribute(attribute: &KeyValue) -> (Cow<'static, str>, EventValue) {
     let value = match &attribute.value {
@@ -88,14 +119,9 @@ pub(crate) fn for_each_link_attribute(
     for KeyValue { key, value, .. } in attributes {
         match value {
             Value::Array(array) => for_each_element(array, |at, element| {
-                let text = match element {
-                    EventValue::Text(text) => text.into_owned(),
-                    EventValue::Bool(value) => value.to_string(),
-                    EventValue::Int(value) => value.to_string(),
-                    EventValue::Double(value) => value.to_string(),
-                    _ => return,
-                };
-                visit(format!("{key}.{at}"), text);
+                if let Some(text) = shown(element) {
+                    visit(format!("{key}.{at}"), text.into_owned());
+                }
             }),
             value => visit(key.to_string(), value.as_str().into_owned()),
         }

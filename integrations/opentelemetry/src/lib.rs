@@ -29,6 +29,10 @@
 //! back and is final. An event named `exception` also describes the failure (`error.type`, `error.message`, `error.stack`) if
 //! the status says that there is one. Links and events are kept.
 //!
+//! Products may follow spans whose attributes they know: with LLM Observability, spans with the conventions for generative AI
+//! (`gen_ai.*`) are spans of that product as well. Attributes that say what a span does belong into its builder: what began
+//! before they came is not below it.
+//!
 //! ## Operation names
 //!
 //! | kind | attributes | name |

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use ddtrace_core::events::{self, BridgedSpan, Followers};
 use ddtrace_core::trace::{self, Span as Datadog, SpanContextId, SpanEvent, SpanLink, SpanRef};
 use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
@@ -22,7 +23,11 @@ const CAUSES: usize = 30;
 /// [`From`] shows it a span of ours, and [`datadog`](Self::datadog) gives that back for what OpenTelemetry has no words for.
 #[derive(Debug)]
 pub struct Span {
+    /// Before the span, so that they are told first of the end.
+    followers: Followers,
     handle: Handle,
+    /// What OpenTelemetry calls it; empty for a span that was made here.
+    name: Cow<'static, str>,
     place: trace::Context,
     operation: Operation,
     status: State,
@@ -31,7 +36,7 @@ pub struct Span {
     /// The start was given, so the end has to be on the same clock.
     has_start_time: bool,
     context: OnceLock<SpanContext>,
-    _registration: Option<Registration>,
+    registration: Option<Registration>,
 }
 
 /// How the span is reached.
@@ -80,8 +85,10 @@ macro_rules! on_span {
 impl Span {
     fn new(handle: Handle, place: trace::Context, operation: Operation) -> Self {
         Self {
+            followers: Followers::default(),
             handle,
-            _registration: Registration::of(&place),
+            name: Cow::Borrowed(""),
+            registration: Registration::of(&place),
             place,
             operation,
             status: State::Unset,
@@ -97,15 +104,23 @@ impl Span {
             span.set_start_time(time);
         }
         let kind = builder.span_kind.unwrap_or(SpanKind::Internal);
+        let attributes = builder.attributes.unwrap_or_default();
+        // What followers give the span to hand down is part of its place.
+        let followers = followers(&builder.name, &attributes);
+        for attribute in &attributes {
+            attributes::show(&followers, (&mut span).into(), attribute);
+        }
         let place = span.context();
         let mut span = Self::new(Handle::Own(span), place, Operation::new(kind.clone()));
         on_span!(&mut span.handle, inner => {
             inner.set_tag("span.kind", kind_name(&kind));
             inner.set_resource(&builder.name);
         });
+        span.followers = followers;
+        span.name = builder.name;
         span.has_start_time = builder.start_time.is_some();
         span.name_operation();
-        for attribute in builder.attributes.into_iter().flatten() {
+        for attribute in attributes {
             span.write(&attribute);
         }
         for link in builder.links.into_iter().flatten() {
@@ -153,9 +168,27 @@ impl Span {
         }
     }
 
+    /// Shows an attribute to whoever follows the span, which its key may be the first reason for.
+    fn show(&mut self, attribute: &KeyValue) {
+        let Handle::Own(span) = &mut self.handle else {
+            return;
+        };
+        if self.followers.is_empty() {
+            self.followers = followers(&self.name, std::slice::from_ref(attribute));
+        }
+        if !self.followers.is_empty() {
+            attributes::show(&self.followers, span.into(), attribute);
+            // They may have given it something to hand down.
+            self.place = span.context();
+            self.registration = None;
+            self.registration = Registration::of(&self.place);
+        }
+    }
+
     /// The span of ours, to be ended. A reference stays one: it ends where it belongs.
     fn take(&mut self) -> Option<Datadog> {
         self.place = self.datadog_context();
+        drop(std::mem::take(&mut self.followers));
         match std::mem::replace(&mut self.handle, Handle::Nothing) {
             Handle::Own(span) => Some(span),
             handle => {
@@ -248,6 +281,17 @@ impl Span {
     }
 }
 
+/// Whoever follows a span on which these are written.
+fn followers(name: &str, attributes: &[KeyValue]) -> Followers {
+    let any = |wanted: &mut dyn FnMut(&str) -> bool| {
+        let mut keys = attributes.iter();
+        keys.any(|attribute| wanted(attribute.key.as_str()))
+    };
+    events::dispatch::<BridgedSpan<'_>>(|| BridgedSpan::new("opentelemetry", name, &any))
+        .map(BridgedSpan::into_followers)
+        .unwrap_or_default()
+}
+
 /// Shows OpenTelemetry a span of ours. Its name stays what it is, and dropping the result ends it.
 impl From<Datadog> for Span {
     fn from(span: Datadog) -> Self {
@@ -301,6 +345,7 @@ impl opentelemetry::trace::Span for Span {
 
     fn set_attribute(&mut self, attribute: KeyValue) {
         self.write(&attribute);
+        self.show(&attribute);
     }
 
     fn set_status(&mut self, status: Status) {
@@ -331,8 +376,9 @@ impl opentelemetry::trace::Span for Span {
     where
         T: Into<Cow<'static, str>>,
     {
-        let name = name.into();
-        on_span!(&mut self.handle, span => span.set_resource(&name));
+        self.name = name.into();
+        on_span!(&mut self.handle, span => span.set_resource(&self.name));
+        self.followers.renamed(&self.name);
     }
 
     fn add_link(&mut self, target: SpanContext, attributes: Vec<KeyValue>) {

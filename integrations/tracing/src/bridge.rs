@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ddtrace_core::diagnostics;
+use ddtrace_core::events::{self, BridgedSpan, Followers};
 use ddtrace_core::instrument::Settings;
 use ddtrace_core::trace::{
     Context as Place, CurrentSpan, SharedSpan, Span, SpanEvent, SpanLink, Tag, Value, current_span,
@@ -195,7 +196,7 @@ where
         let Some(span) = self.start(attributes, &context).filter(Span::is_recording) else {
             return;
         };
-        let bridged = Bridged::new(SharedSpan::new(span));
+        let bridged = Bridged::new(SharedSpan::new(span), followers(metadata));
         bridged.span.set_tags(&[
             Tag {
                 key: "target",
@@ -258,7 +259,7 @@ where
             })
         };
         if let Some(bridged) = own.and_then(|own| Arc::into_inner(own.bridged)) {
-            bridged.span.finish_when_left();
+            bridged.finish();
         }
     }
 
@@ -281,6 +282,16 @@ where
             target.add(span_event(metadata, fields));
         }
     }
+}
+
+/// Whoever follows a span. Its fields are known from the start, whenever they are written.
+fn followers(metadata: &'static Metadata<'static>) -> Followers {
+    let any = |wanted: &mut dyn FnMut(&str) -> bool| {
+        metadata.fields().iter().any(|field| wanted(field.name()))
+    };
+    events::dispatch::<BridgedSpan<'_>>(|| BridgedSpan::new("tracing", metadata.name(), &any))
+        .map(BridgedSpan::into_followers)
+        .unwrap_or_default()
 }
 
 /// The span that an event belongs to.

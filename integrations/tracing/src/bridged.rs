@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use ddtrace_core::events::Followers;
 use ddtrace_core::trace::SharedSpan;
 
 use crate::fields::{Failure, SpanFields, Status};
@@ -9,14 +10,17 @@ use crate::fields::{Failure, SpanFields, Status};
 /// What the registry keeps for a span.
 #[derive(Debug)]
 pub(crate) struct Bridged {
+    /// Before the span, so that they are told first of the end.
+    followers: Followers,
     pub(crate) span: SharedSpan,
     /// See [`Status`].
     status: AtomicU8,
 }
 
 impl Bridged {
-    pub(crate) fn new(span: SharedSpan) -> Self {
+    pub(crate) fn new(span: SharedSpan, followers: Followers) -> Self {
         Self {
+            followers,
             span,
             status: AtomicU8::new(0),
         }
@@ -26,12 +30,19 @@ impl Bridged {
     pub(crate) fn record(&self, record: impl FnOnce(&mut SpanFields<'_>)) {
         let mut fields = SpanFields {
             span: &self.span,
+            followers: &self.followers,
             status: self.status(),
         };
         record(&mut fields);
         if fields.status == Status::Ok {
             self.status.store(1, Ordering::Relaxed);
         }
+    }
+
+    /// Ends the span at the moment at which it was left the last time.
+    pub(crate) fn finish(self) {
+        drop(self.followers);
+        self.span.finish_when_left();
     }
 
     fn status(&self) -> Status {

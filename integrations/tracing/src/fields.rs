@@ -4,19 +4,23 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ddtrace_core::events::{Attribute, Followers};
 use ddtrace_core::trace::{EventValue, SharedSpan, SpanKind};
 use tracing::field::{Field, Visit};
 
 /// The longest text of one field, in bytes: a tag's limit.
 const LIMIT: usize = 25_000;
 
+/// The longest text of one field where somebody follows the span: what is said to a language model may be long.
+const FOLLOWED_LIMIT: usize = 4 << 20;
+
 /// Formats with `Debug`, which is how tracing hands over everything that is no number, text or error. Bounded, and a panic in it
 /// stays here.
-fn text_of(value: &dyn fmt::Debug) -> String {
-    struct Bounded(String);
+fn text_of(value: &dyn fmt::Debug, limit: usize) -> String {
+    struct Bounded(String, usize);
     impl Write for Bounded {
         fn write_str(&mut self, text: &str) -> fmt::Result {
-            let mut room = (LIMIT - self.0.len()).min(text.len());
+            let mut room = (self.1 - self.0.len()).min(text.len());
             while !text.is_char_boundary(room) {
                 room -= 1;
             }
@@ -28,7 +32,7 @@ fn text_of(value: &dyn fmt::Debug) -> String {
         }
     }
     let format = || {
-        let mut text = Bounded(String::new());
+        let mut text = Bounded(String::new(), limit);
         // An error means that the bound was reached: what is there is kept.
         let _ = write!(text, "{value:?}");
         text.0
@@ -48,13 +52,33 @@ pub(crate) enum Status {
 /// Writes the fields of a span on it.
 pub(crate) struct SpanFields<'a> {
     pub(crate) span: &'a SharedSpan,
+    pub(crate) followers: &'a Followers,
     pub(crate) status: Status,
 }
 
 impl SpanFields<'_> {
+    fn limit(&self) -> usize {
+        if self.followers.is_empty() {
+            LIMIT
+        } else {
+            FOLLOWED_LIMIT
+        }
+    }
+
+    /// Shows a field to whoever follows the span.
+    fn show(&self, field: &Field, value: Attribute<'_>) {
+        if !self.followers.is_empty() {
+            self.followers
+                .written(self.span.into(), field.name(), value);
+        }
+    }
+
     fn text(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "otel.name" => self.span.set_name(value),
+            "otel.name" => {
+                self.span.set_name(value);
+                self.followers.renamed(value);
+            }
             "otel.kind" => {
                 if let Some(kind) = kind(value) {
                     self.span.set_kind(kind);
@@ -71,7 +95,10 @@ impl SpanFields<'_> {
             "exception.message" => self.set_error("error.message", value),
             "exception.type" => self.set_error("error.type", value),
             "exception.stacktrace" => self.set_error("error.stack", value),
-            name => self.span.set_tag(name, value),
+            name => {
+                self.span.set_tag(name, value);
+                self.show(field, Attribute::Text(value));
+            }
         }
     }
 
@@ -112,14 +139,17 @@ fn kind(text: &str) -> Option<SpanKind> {
 impl Visit for SpanFields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.span.set_tag(field.name(), value);
+        self.show(field, Attribute::Number(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.span.set_tag(field.name(), value);
+        self.show(field, Attribute::Number(value as f64));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.span.set_tag(field.name(), value);
+        self.show(field, Attribute::Number(value as f64));
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
@@ -133,7 +163,10 @@ impl Visit for SpanFields<'_> {
     fn record_bool(&mut self, field: &Field, value: bool) {
         match field.name() {
             "error" | "err" => self.set_error_flag(value),
-            name => self.span.set_tag(name, value),
+            name => {
+                self.span.set_tag(name, value);
+                self.show(field, Attribute::Bool(value));
+            }
         }
     }
 
@@ -149,12 +182,12 @@ impl Visit for SpanFields<'_> {
                     self.span.set_error_flag(false);
                 }
             }
-            _ => self.text(field, &text_of(&format_args!("{value}"))),
+            _ => self.text(field, &text_of(&format_args!("{value}"), self.limit())),
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = text_of(value);
+        let text = text_of(value, self.limit());
         self.text(field, &text);
     }
 }
@@ -241,10 +274,10 @@ impl Visit for EventFields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, text_of(&format_args!("{value}")));
+        self.text(field, text_of(&format_args!("{value}"), LIMIT));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, text_of(value));
+        self.text(field, text_of(value, LIMIT));
     }
 }

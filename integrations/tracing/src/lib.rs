@@ -39,6 +39,9 @@
 //! Spans and events of `h2`, `hyper`, `tokio` and `mio` are left out, as are events below `INFO`; [`Bridge`] has the switches, and
 //! `tracing_subscriber`'s filters work as for any layer. `DD_TRACE_TRACING_ENABLED=false` switches the spans off.
 //!
+//! Products may follow spans whose fields they know: with LLM Observability, spans of libraries that speak OpenTelemetry's conventions for
+//! generative AI (`gen_ai.*`) are spans of that product as well.
+//!
 //! # Log records
 //!
 //! ```
