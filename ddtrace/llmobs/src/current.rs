@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ddtrace_core::propagation::Baggage;
-use ddtrace_core::trace::{Attached, Context, InContext, Inherited, Span};
+use ddtrace_core::trace::{AnySpan, Attached, Context, InContext, Inherited};
 
 use crate::annotation::Annotation;
 use crate::node::{Node, nearest_open};
@@ -35,7 +35,7 @@ pub(crate) fn set(node: Arc<Node>) {
 }
 
 /// Puts a span in force for its own span of tracing, which is not active.
-pub(crate) fn give(span: &mut Span, node: Arc<Node>) {
+pub(crate) fn give<'a>(span: impl Into<AnySpan<'a>>, node: Arc<Node>) {
     CURRENT.give(span, node);
 }
 

@@ -26,6 +26,9 @@
 //! speaks its API, Anthropic, Gemini, Ollama, Bedrock, streams included. Nothing is added to a request. `DD_TRACE_OPENAI_ENABLED=false` leaves those of
 //! one provider out (`ANTHROPIC`, `GOOGLE_GENAI`, `OLLAMA`, `BEDROCK`).
 //!
+//! Libraries that write OpenTelemetry's attributes for generative AI (`gen_ai.*`), or the kinds of OpenInference and Traceloop, on spans of `tracing` or
+//! OpenTelemetry need nothing but the bridge: their spans are spans of this product, and a request below one, for the same model, is not told twice.
+//!
 //! ```text
 //!   span, attributes, integrations ──> node (place among others, handed down by core)
 //!            │                         record (what was said) ── hangs on the span of tracing
@@ -46,6 +49,7 @@
 //! * The trace has an id of its own, a decision of its own, and travels to other services on tracing's headers.
 
 mod annotation;
+mod bridged;
 mod capture;
 mod current;
 mod distributed;

@@ -24,6 +24,8 @@ pub(crate) struct Record {
     pub(crate) integration: Option<&'static str>,
     /// Whether an attribute made it.
     pub(crate) is_macro: bool,
+    /// Whether it stands for a span of another library's.
+    pub(crate) is_bridged: bool,
     /// Whether the product is on, so that it is sent.
     pub(crate) is_reported: bool,
     said: Mutex<Said>,
@@ -35,6 +37,7 @@ pub(crate) struct Record {
 pub(crate) struct Origin {
     pub(crate) integration: Option<&'static str>,
     pub(crate) is_macro: bool,
+    pub(crate) is_bridged: bool,
     pub(crate) is_reported: bool,
     pub(crate) said: Said,
 }
@@ -46,6 +49,7 @@ impl Record {
             node: Arc::new(Node::begin(running, beginning, weak.clone())),
             integration: origin.integration,
             is_macro: origin.is_macro,
+            is_bridged: origin.is_bridged,
             is_reported: origin.is_reported,
             said: Mutex::new(origin.said),
             settled: OnceLock::new(),

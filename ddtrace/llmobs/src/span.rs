@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use ddtrace_core::propagation::Extracted;
 use ddtrace_core::trace::{
-    Attachment, Context, Instrumented, Span, SpanRef, TraceId, current_root_span, current_span,
-    instrument,
+    AnySpan, Attachment, Context, Instrumented, Span, SpanRef, TraceId, current_root_span,
+    current_span, instrument,
 };
 use serde_json::Value;
 
@@ -206,9 +206,9 @@ impl SpanBuilder {
         };
         let origin = Origin {
             integration,
-            is_macro: false,
             is_reported: is_on,
             said,
+            ..Origin::default()
         };
         let record = begin(
             running,
@@ -328,6 +328,53 @@ pub fn mark_active(start: &Start) -> Option<Handle> {
         mark_root(&current_root_span(), &record.node);
     }
     Some(Handle(Arc::clone(&record.node)))
+}
+
+/// Makes a span of tracing that stands for another library's one of this product. Whoever calls it ends the record's node before the span ends.
+pub(crate) fn mark_bridged(
+    span: &mut AnySpan<'_>,
+    kind: Kind,
+    name: String,
+    bridge: &'static str,
+) -> Option<Arc<Record>> {
+    let running = switch::running().filter(|_| switch::is_on())?;
+    let place = span.context();
+    if place.span_id().get() == 0 {
+        return None;
+    }
+    let parent = current::of(&place);
+    let beginning = Beginning {
+        kind,
+        name,
+        span_id: place.span_id().get(),
+        apm_trace_id: place.trace_id(),
+        session_id: None,
+        ml_app: None,
+        remote: remote(parent.as_ref(), &place),
+        experiment: crate::experiments::of_baggage(parent.as_ref(), &place),
+        parent,
+    };
+    let origin = Origin {
+        integration: Some(bridge),
+        is_bridged: true,
+        is_reported: true,
+        ..Origin::default()
+    };
+    let annotations = current::annotations_of(&place);
+    let record = begin(
+        running,
+        beginning,
+        origin,
+        Annotation::new(),
+        annotations.as_deref(),
+    );
+    span.attach(Arc::clone(&record) as Arc<dyn Attachment>);
+    current::give(span.reborrow(), Arc::clone(&record.node));
+    if record.node.parent.is_none() {
+        let _attached = place.attach();
+        mark_root(&current_root_span(), &record.node);
+    }
+    Some(record)
 }
 
 /// A span of this product, which is one of tracing as well. It ends when it is finished or dropped.
@@ -596,7 +643,7 @@ pub struct ExportedSpan {
 
 impl Record {
     /// [`annotate`](Self::annotate) without being counted: nobody has called it.
-    fn annotate_quietly(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+    pub(crate) fn annotate_quietly(&self, annotation: Annotation) -> Result<(), AnnotateError> {
         let is_empty = annotation.is_empty();
         if is_empty {
             Ok(())

@@ -127,6 +127,7 @@ fn start() {
     RUNNING.store(Some(Arc::new(running)));
     on_injection(propagation::contribute);
     crate::providers::listen();
+    crate::bridged::listen();
     task::add(writer::TASK);
     remote_config::on_switch("llmobs.enabled", Capabilities::of(&[48]), |value| {
         heard(value);
@@ -217,6 +218,7 @@ pub fn enable(options: Options) -> Result<(), EnableError> {
     go_on_with(running);
     on_injection(propagation::contribute);
     crate::providers::listen();
+    crate::bridged::listen();
     set_on(true);
     Ok(())
 }
@@ -263,6 +265,7 @@ pub(crate) fn replace(running: Option<Running>) {
     IS_ON.store(running.is_some(), Ordering::Relaxed);
     RUNNING.store(running.map(Arc::new));
     on_injection(propagation::contribute);
+    crate::bridged::listen();
 }
 
 /// Switches it on or off and tells nobody; for tests.

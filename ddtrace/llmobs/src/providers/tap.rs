@@ -15,7 +15,7 @@ use std::time::Instant;
 use ddtrace_core::diagnostics;
 use ddtrace_core::events::{self, End, HttpClientExchange, Phase, Tap};
 use ddtrace_core::instrument::Settings;
-use ddtrace_core::trace::Context;
+use ddtrace_core::trace::{Context, Span};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ use super::Decoder;
 use super::call::{Call, recognise};
 use super::exchange::{Exchange, Failure, Io, Recorded, Response};
 use crate::annotation::Annotation;
+use crate::bridged;
 use crate::kind::Kind;
 use crate::model::{Content, Prompt, ToolDefinition};
 use crate::span::LlmSpan;
@@ -51,7 +52,7 @@ static PROVIDERS: [(&str, Settings); 5] = [
 pub(crate) fn listen() {
     events::on::<HttpClientExchange<'_>>(Phase::Product, "llm observability", |exchange| {
         if let Some(tap) = ModelTap::begin(exchange) {
-            exchange.tap(Box::new(tap));
+            exchange.tap(tap);
         }
     });
 }
@@ -62,9 +63,12 @@ struct ModelTap {
     kept: Kept,
 }
 
+/// Covers a call of a model that a library tells of by itself.
+struct PlainTap(Span);
+
 impl ModelTap {
     /// Nothing, if it is no call of a model or nobody would hear of it.
-    fn begin(exchange: &HttpClientExchange<'_>) -> Option<Self> {
+    fn begin(exchange: &HttpClientExchange<'_>) -> Option<Box<dyn Tap>> {
         if exchange.method != Method::POST {
             return None;
         }
@@ -79,6 +83,9 @@ impl ModelTap {
         } else {
             call.kind
         };
+        let is_told = bridged::tells_of(kind, |model| {
+            call.path_model == Some(model) || names_model(body, model)
+        });
         let span = crate::span(kind)
             .name(call.name)
             .integration(call.integration, call.apm_name)
@@ -86,11 +93,16 @@ impl ModelTap {
         if !span.is_recording() {
             return None;
         }
+        if is_told {
+            let mut span = span.into_plain();
+            span.set_type("http");
+            return Some(Box::new(PlainTap(span)));
+        }
         let inline_limit = settings.event_limit / 5 * 4;
-        Some(Self {
+        Some(Box::new(Self {
             kept: Kept::new(&call, kind, body, inline_limit),
             span,
-        })
+        }))
     }
 }
 
@@ -98,6 +110,21 @@ impl ModelTap {
 fn has_field_model(body: &[u8]) -> bool {
     const FIELD: &[u8] = b"\"model\"";
     body.windows(FIELD.len()).any(|found| found == FIELD)
+}
+
+/// Whether a field `model` in a body has this value, as far as can be told without reading it all.
+fn names_model(body: &[u8], model: &str) -> bool {
+    const FIELD: &[u8] = b"\"model\"";
+    let Ok(model) = serde_json::to_vec(model) else {
+        return false;
+    };
+    let fields = body.windows(FIELD.len()).enumerate();
+    let mut fields = fields.filter(|(_, found)| *found == FIELD);
+    fields.any(|(at, _)| {
+        let value = body[at + FIELD.len()..].trim_ascii_start();
+        let value = value.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| value.starts_with(&model))
+    })
 }
 
 /// Whether the calls that go to this base belong to a proxy that makes spans of its own.
@@ -133,6 +160,28 @@ impl Tap for ModelTap {
             _ => Ended::Abandoned,
         };
         span.finish_with(move || kept.annotation());
+    }
+}
+
+impl Tap for PlainTap {
+    fn context(&self) -> Option<Context> {
+        Some(self.0.context())
+    }
+
+    fn head(&mut self, status: StatusCode, _: &HeaderMap) {
+        self.0.set_tag("http.status_code", status.as_str());
+        if status.is_client_error() || status.is_server_error() {
+            self.0.set_error_flag(true);
+        }
+    }
+
+    fn chunk(&mut self, _: &[u8]) {}
+
+    fn end(mut self: Box<Self>, end: End<'_>) {
+        if let End::Failed { kind, message } = end {
+            self.0.set_error_message(kind, message, None);
+        }
+        self.0.finish();
     }
 }
 
