@@ -14,7 +14,8 @@
 //!
 //! Every request is a client span: name `rig.request`, resource method and path with its ids taken out, the tags of HTTP clients, trace context
 //! in the headers. What was asked and answered, tokens and times are the business of LLM Observability, which listens: with the
-//! feature `llmobs` calls are LLM spans, streams included, with nothing more to write. rig's agents, tools and pipelines are code of the program; attributes make spans of them.
+//! feature `llmobs` calls are LLM spans, streams included, with nothing more to write. rig's agents and tools write spans of `tracing`: with the layer for
+//! that they are spans of the product too, and a call that rig describes and sends is one.
 //!
 //! Requests, answers, errors, chunks and their pace stay what they were. `DD_TRACE_RIG_ENABLED=false` switches the integration off, `DD_RIG_SERVICE`
 //! names the service, `DD_RIG_DISTRIBUTED_TRACING=false` keeps trace context out of the headers.

@@ -13,6 +13,7 @@ use rig_core::completion::CompletionRequest;
 use rig_core::providers::openai::OpenAIConfig;
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
+use tracing_subscriber::prelude::*;
 
 /// The product is one for the whole process.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -111,6 +112,35 @@ async fn calls_and_streams_are_spans_with_what_was_said() {
             .all(|received| received.headers.contains_key("x-datadog-trace-id"))
     );
     assert!(!format!("{all:?}").contains("sk-secret"));
+}
+
+/// rig describes its calls on spans of `tracing` as well, without what was said unless it is asked to.
+#[tokio::test]
+async fn with_the_layer_for_tracing_a_call_is_one_span_of_the_product() {
+    let (recorder, _turn) = recorder(&[]).await;
+    let subscriber = tracing_subscriber::registry().with(ddtrace_tracing::layer());
+    let _subscriber = tracing::subscriber::set_default(subscriber);
+    let models = Models::start(|_: &Ask| Reply::text("Good morning."))
+        .await
+        .expect("a port");
+    openai(&models)
+        .chat("m")
+        .call(CompletionRequest::new("hi"))
+        .await
+        .expect("an answer");
+    let all = spans(&recorder, 3).await;
+    let told: Vec<Value> = all.iter().filter_map(said).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let named = |name: &str| all.iter().find(|span| span.name == name).expect("a span");
+    let (chat, covering) = (named("chat"), named("openai.request"));
+    assert_eq!(said(chat).as_ref(), told.first());
+    assert_eq!(covering.parent_id, chat.span_id);
+    assert_eq!(named("rig.request").parent_id, covering.span_id);
+    assert_eq!(told[0]["tags"]["integration"], "tracing");
+    let meta = &told[0]["meta"];
+    assert_eq!(meta["span"]["kind"], "llm");
+    assert_eq!(meta["input"]["messages"][0]["content"], "hi");
+    assert_eq!(meta["output"]["messages"][0]["content"], "Good morning.");
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@
 //! # One call, one span
 //!
 //! Such a library sends requests in the end, and the client's integration knows these as well ([`providers`](crate::providers)). Where a request asks for the
-//! model that the span above it is about, it is the same call, and the request stays a plain span of tracing.
+//! model that the span above it is about, it is the same call, and the request stays a plain span of tracing. Many libraries write down what was said
+//! only if asked to; so what request and response say of the call goes to the span above, and attributes go before it.
 //!
 //! # Bounds
 //!
@@ -69,17 +70,35 @@ pub(crate) fn listen() {
     });
 }
 
-/// Whether a call of a model that begins here is the one that the bridged span above it is about.
-pub(crate) fn tells_of(kind: Kind, is_model: impl FnOnce(&str) -> bool) -> bool {
+/// The bridged span above that is about the same call of a model as one that begins here.
+pub(crate) fn tells_of(kind: Kind, is_model: impl FnOnce(&str) -> bool) -> Option<Arc<Record>> {
     if !switch::is_on() {
-        return false;
+        return None;
     }
     let above = current::get().filter(|node| node.kind == kind && kind.has_model());
-    let record = above.and_then(|node| node.record());
-    let model = record
-        .filter(|record| record.is_bridged)
-        .and_then(|record| record.said().model_name.clone());
-    model.is_some_and(|model| !model.is_empty() && is_model(&model))
+    let record = above?.record().filter(|record| record.is_bridged)?;
+    let model = record.said().model_name.clone();
+    let model = model.filter(|model| !model.is_empty());
+    model
+        .is_some_and(|model| is_model(&model))
+        .then_some(record)
+}
+
+/// Has said of a bridged span what its request and the response say, as far as nobody else says it. Whether the call failed in the end is
+/// known to the library alone: it may try again.
+pub(crate) fn add_exchange(record: &Record, read: impl FnOnce() -> Annotation + Send + 'static) {
+    if record.node.has_ended() {
+        return;
+    }
+    let mut said = record.said();
+    let (has_input, has_output) = (!said.input.is_nothing(), !said.output.is_nothing());
+    said.deferred.push(Box::new(move || {
+        let mut annotation = read();
+        annotation.error = None;
+        annotation.input = annotation.input.filter(|_| !has_input);
+        annotation.output = annotation.output.filter(|_| !has_output);
+        annotation
+    }));
 }
 
 /// A span that has one of our keys.

@@ -63,9 +63,14 @@ impl Kept {
         said
     }
 
-    /// What was said about a span of a kind, without what children had to know.
+    /// What was said about a span of a kind.
     pub(super) fn read(&self, kind: Kind) -> Annotation {
-        let mut said = Annotation::new();
+        let mut said = Annotation {
+            // What a request says comes before this: it may know which model answered, and guesses who runs it.
+            model_name: self.text(Key::ResponseModel).map(str::to_owned),
+            model_provider: self.for_children().model_provider,
+            ..Annotation::new()
+        };
         for (key, metric) in METRICS {
             if let Some(number) = self.number(key) {
                 said = said.metric(metric, number);

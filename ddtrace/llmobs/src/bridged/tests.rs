@@ -453,3 +453,58 @@ fn a_request_below_for_the_same_model_is_not_told_twice() {
         }
     }
 }
+
+#[test]
+fn what_the_request_says_fills_in_what_the_library_does_not() {
+    let fixture = Fixture::new();
+    crate::providers::listen();
+    let mut theirs = Theirs::new(
+        "chat",
+        &[
+            CHAT,
+            ("gen_ai.request.model", Text("gpt-4o")),
+            ("gen_ai.provider.name", Text("azure.ai.openai")),
+        ],
+    );
+    let mut taps = {
+        let _chat = theirs.span.enter();
+        request(&json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}))
+    };
+    let mut head = HeaderMap::new();
+    head.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    taps.head(StatusCode::OK, &head);
+    let answer = json!({
+        "model": "gpt-4o-1",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Good morning."}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 3},
+    });
+    taps.chunk(answer.to_string().as_bytes());
+    taps.end(events::End::Complete);
+    theirs.write("gen_ai.usage.output_tokens", Number(4.0));
+    theirs.write(
+        "gen_ai.output.messages",
+        Text(r#"[{"role": "assistant", "content": "theirs"}]"#),
+    );
+    drop(theirs);
+    let all = fixture.structs();
+    assert_eq!(all.len(), 1);
+    let (meta, metrics) = (&all[0]["meta"], &all[0]["metrics"]);
+    assert_eq!(
+        (&meta["model_name"], &meta["model_provider"]),
+        (&json!("gpt-4o-1"), &json!("azure.ai.openai"))
+    );
+    assert_eq!(
+        meta["input"]["messages"],
+        json!([{"role": "user", "content": "hi"}])
+    );
+    assert_eq!(
+        meta["output"]["messages"],
+        json!([{"role": "assistant", "content": "theirs"}])
+    );
+    assert_eq!(meta["metadata"]["finish_reason"], "stop");
+    assert_eq!(metrics["input_tokens"].as_f64(), Some(5.0));
+    assert_eq!(metrics["output_tokens"].as_f64(), Some(4.0));
+}

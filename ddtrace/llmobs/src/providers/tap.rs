@@ -9,6 +9,7 @@
 //! [`MAX_ARRIVALS`] moments. A request that does not fit is not kept; a response is kept up to there. The user's
 //! bytes go on in either case.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::annotation::Annotation;
 use crate::bridged;
 use crate::kind::Kind;
 use crate::model::{Content, Prompt, ToolDefinition};
+use crate::record::Record;
 use crate::span::LlmSpan;
 use crate::switch;
 
@@ -64,7 +66,11 @@ struct ModelTap {
 }
 
 /// Covers a call of a model that a library tells of by itself.
-struct PlainTap(Span);
+struct PlainTap {
+    span: Span,
+    told_by: Arc<Record>,
+    kept: Kept,
+}
 
 impl ModelTap {
     /// Nothing, if it is no call of a model or nobody would hear of it.
@@ -83,7 +89,7 @@ impl ModelTap {
         } else {
             call.kind
         };
-        let is_told = bridged::tells_of(kind, |model| {
+        let told_by = bridged::tells_of(kind, |model| {
             call.path_model == Some(model) || names_model(body, model)
         });
         let span = crate::span(kind)
@@ -93,15 +99,17 @@ impl ModelTap {
         if !span.is_recording() {
             return None;
         }
-        if is_told {
-            let mut span = span.into_plain();
-            span.set_type("http");
-            return Some(Box::new(PlainTap(span)));
-        }
         let inline_limit = settings.event_limit / 5 * 4;
-        Some(Box::new(Self {
-            kept: Kept::new(&call, kind, body, inline_limit),
+        let kept = Kept::new(&call, kind, body, inline_limit);
+        let Some(told_by) = told_by else {
+            return Some(Box::new(Self { span, kept }));
+        };
+        let mut span = span.into_plain();
+        span.set_type("http");
+        Some(Box::new(PlainTap {
             span,
+            told_by,
+            kept,
         }))
     }
 }
@@ -151,37 +159,43 @@ impl Tap for ModelTap {
 
     fn end(self: Box<Self>, end: End<'_>) {
         let Self { span, mut kept } = *self;
-        kept.ended = match end {
-            End::Complete => Ended::Complete,
-            End::Failed { kind, message } => Ended::Failed(Failure {
-                kind: kind.to_owned(),
-                message: message.to_owned(),
-            }),
-            _ => Ended::Abandoned,
-        };
+        kept.ended = Ended::of(end);
         span.finish_with(move || kept.annotation());
     }
 }
 
 impl Tap for PlainTap {
     fn context(&self) -> Option<Context> {
-        Some(self.0.context())
+        Some(self.span.context())
     }
 
-    fn head(&mut self, status: StatusCode, _: &HeaderMap) {
-        self.0.set_tag("http.status_code", status.as_str());
+    fn head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.span.set_tag("http.status_code", status.as_str());
         if status.is_client_error() || status.is_server_error() {
-            self.0.set_error_flag(true);
+            self.span.set_error_flag(true);
         }
+        self.kept.head(status, headers);
     }
 
-    fn chunk(&mut self, _: &[u8]) {}
+    fn chunk(&mut self, bytes: &[u8]) {
+        self.kept.chunk(bytes);
+    }
 
-    fn end(mut self: Box<Self>, end: End<'_>) {
+    fn end(self: Box<Self>, end: End<'_>) {
+        let Self {
+            mut span,
+            told_by,
+            mut kept,
+        } = *self;
         if let End::Failed { kind, message } = end {
-            self.0.set_error_message(kind, message, None);
+            span.set_error_message(kind, message, None);
         }
-        self.0.finish();
+        span.finish();
+        kept.ended = Ended::of(end);
+        let is_answer = kept.head.as_ref().is_some_and(|head| head.status < 400);
+        if is_answer {
+            bridged::add_exchange(&told_by, move || kept.annotation());
+        }
     }
 }
 
@@ -189,6 +203,19 @@ enum Ended {
     Complete,
     Failed(Failure),
     Abandoned,
+}
+
+impl Ended {
+    fn of(end: End<'_>) -> Self {
+        match end {
+            End::Complete => Self::Complete,
+            End::Failed { kind, message } => Self::Failed(Failure {
+                kind: kind.to_owned(),
+                message: message.to_owned(),
+            }),
+            _ => Self::Abandoned,
+        }
+    }
 }
 
 /// What is kept of an exchange until the worker reads it.
