@@ -113,6 +113,8 @@ fn a_library_with_gen_ai_attributes_needs_nothing_else() {
 #[test]
 fn an_operation_that_is_recorded_later_is_one_from_there_on() {
     let spans = spans_of(|| {
+        let mut workflow = llmobs::span(Kind::Workflow).name("answer").start();
+        let _workflow = workflow.enter();
         let chat = info_span!(
             "chat",
             gen_ai.operation.name = Empty,
@@ -124,7 +126,10 @@ fn an_operation_that_is_recorded_later_is_one_from_there_on() {
             llmobs::span(Kind::Task).name("after").start().finish();
         });
     });
-    assert_eq!(said(&spans, "before")["parent_id"], "undefined");
+    let answer = spans.iter().find(|span| span.name == "answer");
+    let answer = answer.expect("a span").span_id.to_string();
+    assert_eq!(said(&spans, "before")["parent_id"], *answer);
+    assert_eq!(said(&spans, "chat")["parent_id"], *answer);
     let chat = spans
         .iter()
         .find(|span| span.name == "chat")

@@ -106,8 +106,12 @@ impl Local {
 
 /// The baggage of a span of this thread's stack.
 pub(super) fn of_span(id: u64) -> Baggage {
-    let found = local::with(|local| Some(local.baggage_at(local.index_of(id)?)));
-    found.flatten().unwrap_or_default()
+    on_this_thread(id).unwrap_or_default()
+}
+
+/// The same, if the span is on this thread's stack.
+pub(super) fn on_this_thread(id: u64) -> Option<Baggage> {
+    local::with(|local| Some(local.baggage_at(local.index_of(id)?))).flatten()
 }
 
 /// The baggage of whatever is at an index of this thread's stack.

@@ -88,7 +88,7 @@ impl SharedSpan {
             state.placed = Some(reference);
             return SharedEntry(Entry::Placed);
         }
-        let context = state.span.context();
+        let context = state.context();
         drop(state);
         SharedEntry(Entry::Attached(context.attach()))
     }
@@ -109,7 +109,7 @@ impl SharedSpan {
 
     /// The span's place, to be carried elsewhere.
     pub fn context(&self) -> Context {
-        self.state().span.context()
+        self.state().context()
     }
 
     /// Which span of which trace it is; zeros when tracing is off.
@@ -162,6 +162,18 @@ impl SharedSpan {
 }
 
 impl State {
+    /// What the span hands down is on the stack while the span is, which another thread does not see.
+    fn context(&self) -> Context {
+        let mut context = self.span.context();
+        let segment = self.span.segment();
+        if self.placed.is_some() && segment.is_some_and(|segment| segment.has_own_baggage()) {
+            if let Some(own) = super::baggage::on_this_thread(self.span.id().span_id.get()) {
+                context.change_baggage(|baggage| *baggage = own);
+            }
+        }
+        context
+    }
+
     /// Takes the span back if it is still on the stack. On that of another thread it stays, and ends with what is below it.
     fn settle(&mut self) {
         if self.placed.take().is_some() {
