@@ -25,7 +25,7 @@ thread_local! {
 
 /// The pathway in force.
 pub(crate) fn get() -> Option<Pathway> {
-    CURRENT.get().map(|shared| *lock(&shared))
+    CURRENT.read(|shared| *lock(shared))
 }
 
 /// Puts another pathway in force.

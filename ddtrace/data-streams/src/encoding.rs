@@ -46,6 +46,16 @@ impl Travelling {
         encoded
     }
 
+    /// How many bytes [`encode`](Self::encode) gives.
+    pub(crate) fn length(&self) -> usize {
+        let times = [self.pathway_start, self.edge_start];
+        size_of::<u64>()
+            + times
+                .map(|time| varint_length(zigzag(time.milliseconds())))
+                .iter()
+                .sum::<usize>()
+    }
+
     /// Reads bytes; whatever follows the context is ignored. Nothing if they are none, or if the hash is 0.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (hash, mut rest) = bytes.split_first_chunk::<8>()?;
@@ -126,6 +136,13 @@ impl Encoded {
     }
 }
 
+/// Bytes of a varint.
+const fn varint_length(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    let bytes = bits.div_ceil(7) as usize;
+    if bytes > 9 { 9 } else { bytes }
+}
+
 const fn zigzag(value: i64) -> u64 {
     ((value >> 63) ^ (value << 1)) as u64
 }
@@ -181,6 +198,7 @@ mod tests {
             };
             encoded.put_varint(zigzag(value));
             assert_eq!(hex(encoded.as_slice()), expected, "{value}");
+            assert_eq!(varint_length(zigzag(value)), expected.len() / 2, "{value}");
             let mut bytes = encoded.as_slice();
             assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
             assert!(bytes.is_empty());
@@ -254,6 +272,7 @@ mod tests {
             prop_assert_eq!(Travelling::decode(context.encode().as_slice()), Some(context));
             let text = context.to_text();
             prop_assert!(text.len() <= MAX_TEXT);
+            prop_assert_eq!(context.length(), context.encode().as_slice().len());
             prop_assert_eq!(Travelling::decode(&base64::decode(&text).unwrap()), Some(context));
             let mut headers = HashMap::<String, String>::new();
             context.inject(&mut headers);
@@ -265,6 +284,7 @@ mod tests {
             let mut encoded = Encoded { bytes: [0; MAX_BYTES], length: 0 };
             encoded.put_varint(zigzag(value));
             prop_assert!(encoded.length <= 9);
+            prop_assert_eq!(encoded.length, varint_length(zigzag(value)));
             let mut bytes = encoded.as_slice();
             prop_assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
         }

@@ -50,6 +50,15 @@ impl<T: Any + Send + Sync> Inherited<T> {
         local::with(|local| self.find(local.active_baggage_ref())).flatten()
     }
 
+    /// Looks at the value in force on this thread, without a copy of the `Arc`. `look` does nothing with spans: none is active to it.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        local::with(|local| {
+            let value = local.active_baggage_ref().value(self.owner)?;
+            value.downcast_ref().map(look)
+        })
+        .flatten()
+    }
+
     /// Puts a value in force for the active span and its children that begin later, or for the thread if no span is active.
     pub fn set(&self, value: Arc<T>) {
         drop(self.replace(Some(value)));
@@ -175,6 +184,7 @@ mod tests {
             ] {
                 assert_eq!(replace(value), before);
                 assert_eq!(number(), value);
+                assert_eq!(NUMBER.read(|number| *number), value);
             }
         };
         cases();
