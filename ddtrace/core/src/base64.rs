@@ -22,6 +22,19 @@ pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     ENGINE.decode(text).ok()
 }
 
+/// Writes the text for bytes into room that the caller has; nothing if it is too small.
+pub fn encode_into<'a>(bytes: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = ENGINE.encode_slice(bytes, room).ok()?;
+    room.get(..length)
+}
+
+/// Writes the bytes of a text into room that the caller has; nothing if it is not Base64, or the room is too small: three bytes
+/// for every four characters begun are always enough.
+pub fn decode_into<'a>(text: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = ENGINE.decode_slice(text, room).ok()?;
+    room.get(..length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +56,25 @@ mod tests {
     fn what_is_not_base64_is_refused() {
         for text in ["Z", "Z===", "Zm9v\n", "Zm 9v", "Zm-_", "=", "Zg==Zg==", "é"] {
             assert_eq!(decode(text), None, "{text}");
+            assert_eq!(decode_into(text.as_bytes(), &mut [0; 16]), None, "{text}");
         }
+    }
+
+    #[test]
+    fn room_of_the_caller_is_used_as_far_as_it_goes() {
+        let bytes: Vec<u8> = (0..=u8::MAX).collect();
+        for length in 0..bytes.len() {
+            let bytes = &bytes[..length];
+            let text = encode(bytes);
+            let mut room = [0; 344];
+            assert_eq!(encode_into(bytes, &mut room), Some(text.as_bytes()));
+            for text in [&*text, text.trim_end_matches('=')] {
+                let mut room = [0; 258];
+                let enough = &mut room[..text.len().div_ceil(4) * 3];
+                assert_eq!(decode_into(text.as_bytes(), enough), Some(bytes));
+            }
+        }
+        assert_eq!(encode_into(b"foo", &mut [0; 3]), None);
+        assert_eq!(decode_into(b"Zm9v", &mut [0; 2]), None);
     }
 }

@@ -45,35 +45,32 @@ pub fn produce<'a>(kind: &'a str, target: &'a str) -> Produce<'a> {
 
 #[derive(Debug)]
 struct Checkpoint<'a> {
-    kind: &'a str,
-    topic: &'a str,
-    more: Tags<'a>,
+    /// In no order: they are sorted before they are hashed.
+    tags: Tags<'a>,
     is_manual: bool,
     passage: Passage,
 }
 
 impl<'a> Checkpoint<'a> {
+    #[inline]
     fn new(kind: &'a str, topic: &'a str) -> Self {
+        let mut tags = Tags::new();
+        tags.push(Tag::pair("type", kind));
+        tags.push(Tag::pair("topic", topic));
         Self {
-            kind,
-            topic,
-            more: Tags::new(),
+            tags,
             is_manual: true,
             passage: Passage::default(),
         }
     }
 
-    /// In the order of the reference, which does not matter: they are sorted before they are hashed.
-    fn tags(&self, direction: &'static str) -> Tags<'a> {
-        let mut tags = Tags::new();
-        tags.push(Tag::pair("type", self.kind));
-        tags.push(Tag::pair("topic", self.topic));
-        tags.push(Tag::whole(direction));
+    /// All of them.
+    fn tags(&mut self, direction: &'static str) -> &[Tag<'a>] {
+        self.tags.push(Tag::whole(direction));
         if self.is_manual {
-            tags.push(Tag::whole("manual_checkpoint:true"));
+            self.tags.push(Tag::whole("manual_checkpoint:true"));
         }
-        tags.extend_from_slice(&self.more);
-        tags
+        &self.tags
     }
 }
 
@@ -82,20 +79,20 @@ macro_rules! options {
     () => {
         /// Adds a tag as it stands, usually `key:value`. It becomes a part of the pathway's identity: no ids.
         pub fn tag(mut self, tag: &'a str) -> Self {
-            self.0.more.push(Tag::whole(tag));
+            self.0.tags.push(Tag::whole(tag));
             self
         }
 
         /// Adds tags as they stand.
         pub fn tags(mut self, tags: impl IntoIterator<Item = &'a str>) -> Self {
-            self.0.more.extend(tags.into_iter().map(Tag::whole));
+            self.0.tags.extend(tags.into_iter().map(Tag::whole));
             self
         }
 
         /// Adds the tag `key:value`, for the attribute: nothing is joined for an edge that is known.
         #[doc(hidden)]
         pub fn pair(mut self, key: &'a str, value: &'a str) -> Self {
-            self.0.more.push(Tag::pair(key, value));
+            self.0.tags.push(Tag::pair(key, value));
             self
         }
 
@@ -129,7 +126,7 @@ impl<'a> Consume<'a> {
 
     /// The group that the consumer belongs to.
     pub fn group(mut self, group: &'a str) -> Self {
-        self.0.more.push(Tag::pair("group", group));
+        self.0.tags.push(Tag::pair("group", group));
         self
     }
 
@@ -146,23 +143,27 @@ impl<'a> Consume<'a> {
     /// That pathway is in force from here on, for the active span and what begins under it, or for the thread if no span is
     /// active: what is [produced](produce) there goes on from this checkpoint. Nothing if the product is off.
     pub fn from(self, carrier: &dyn Carrier) -> Option<Pathway> {
-        switch::running()?;
+        if !switch::is_on() {
+            return None;
+        }
         self.on(Pathway::extract(carrier))
     }
 
     /// The same for a message without headers: its pathway begins here.
     pub fn without_headers(self) -> Option<Pathway> {
-        switch::running()?;
+        if !switch::is_on() {
+            return None;
+        }
         self.on(Pathway::begin(Nanoseconds::now()))
     }
 
     /// The same on a pathway that the caller has.
-    pub fn on(self, mut pathway: Pathway) -> Option<Pathway> {
+    pub fn on(mut self, mut pathway: Pathway) -> Option<Pathway> {
         let guard = switch::running()?;
         let running = guard.as_ref()?;
+        let (passage, now) = (self.0.passage, Nanoseconds::now());
         let tags = self.0.tags("direction:in");
-        let now = Nanoseconds::now();
-        let point = current::pass_on(&mut pathway, running.node, &tags, self.0.passage, now);
+        let point = current::pass_on(&mut pathway, running.node, tags, passage, now);
         current::set(pathway);
         tag_span(point.hash);
         running.observe(Observation::Point(point));
@@ -185,16 +186,16 @@ impl<'a> Produce<'a> {
     /// The same, for the attribute: who is on the pathway in force already does not see it, so that the pathway is as it was when
     /// the function that produces returns.
     #[doc(hidden)]
-    pub fn pass(self) -> Option<Pathway> {
+    pub fn pass(mut self) -> Option<Pathway> {
         let guard = switch::running()?;
         let running = guard.as_ref()?;
-        let tags = self.0.tags("direction:out");
         let now = Nanoseconds::now();
         let mut pathway = current::get().unwrap_or_else(|| Pathway::begin(now));
         let mut passage = self.0.passage;
         // The header that is about to be added counts.
         passage.payload_size += pathway.header_size();
-        let point = current::pass_on(&mut pathway, running.node, &tags, passage, now);
+        let tags = self.0.tags("direction:out");
+        let point = current::pass_on(&mut pathway, running.node, tags, passage, now);
         current::set(pathway);
         tag_span(point.hash);
         running.observe(Observation::Point(point));
@@ -202,15 +203,15 @@ impl<'a> Produce<'a> {
     }
 
     /// Passes the checkpoint without writing headers; the caller has other ways for [`Pathway::to_header`].
-    pub fn without_headers(self) -> Option<Pathway> {
+    pub fn without_headers(mut self) -> Option<Pathway> {
         let guard = switch::running()?;
         let running = guard.as_ref()?;
-        let tags = self.0.tags("direction:out");
         let now = Nanoseconds::now();
         let mut passage = self.0.passage;
         // The header that is about to be added counts.
         passage.payload_size += current::header_size(now);
-        let (pathway, point) = current::pass(running.node, &tags, passage, now);
+        let tags = self.0.tags("direction:out");
+        let (pathway, point) = current::pass(running.node, tags, passage, now);
         tag_span(point.hash);
         running.observe(Observation::Point(point));
         Some(pathway)

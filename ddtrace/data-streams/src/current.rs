@@ -25,7 +25,7 @@ thread_local! {
 
 /// The pathway in force.
 pub(crate) fn get() -> Option<Pathway> {
-    CURRENT.get().map(|shared| *lock(&shared))
+    CURRENT.read(|shared| *lock(shared))
 }
 
 /// Puts another pathway in force.
@@ -43,12 +43,9 @@ pub(crate) fn shared() -> Option<Arc<Shared>> {
     CURRENT.get()
 }
 
-/// Puts what [`shared`] gave in force; nothing, if that was nothing.
-pub(crate) fn replace(shared: Option<Arc<Shared>>) {
-    match shared {
-        Some(shared) => CURRENT.set(shared),
-        None => CURRENT.clear(),
-    }
+/// Puts what [`shared`] gave in force; nothing, if that was nothing. Gives what was in force before.
+pub(crate) fn replace(shared: Option<Arc<Shared>>) -> Option<Arc<Shared>> {
+    CURRENT.replace(shared)
 }
 
 /// Passes a checkpoint on the pathway in force, or on one that begins here. Gives the pathway after it.

@@ -28,6 +28,10 @@ pub(crate) struct Travelling {
 
 /// Room for a context: eight bytes of hash and twice nine of time.
 const MAX_BYTES: usize = 26;
+/// The same as text.
+const MAX_TEXT: usize = MAX_BYTES.div_ceil(3) * 4;
+/// Texts up to this length are read without an allocation: every context, and a few bytes after it.
+const MAX_SHORT: usize = 48;
 
 impl Travelling {
     /// The context as bytes.
@@ -40,6 +44,16 @@ impl Travelling {
         encoded.put_varint(zigzag(self.pathway_start.milliseconds()));
         encoded.put_varint(zigzag(self.edge_start.milliseconds()));
         encoded
+    }
+
+    /// How many bytes [`encode`](Self::encode) gives.
+    pub(crate) fn length(&self) -> usize {
+        let times = [self.pathway_start, self.edge_start];
+        size_of::<u64>()
+            + times
+                .map(|time| varint_length(zigzag(time.milliseconds())))
+                .iter()
+                .sum::<usize>()
     }
 
     /// Reads bytes; whatever follows the context is ignored. Nothing if they are none, or if the hash is 0.
@@ -58,7 +72,12 @@ impl Travelling {
     /// Reads the headers of a message. Nothing if there is no context in them, or none that makes sense.
     pub(crate) fn extract(carrier: &dyn Carrier) -> Option<Self> {
         if let Some(text) = value(carrier, HEADER) {
-            return Self::decode(&base64::decode(text)?);
+            let mut room = [0; MAX_SHORT / 4 * 3];
+            return if text.len() <= MAX_SHORT {
+                Self::decode(base64::decode_into(text, &mut room)?)
+            } else {
+                Self::decode(&base64::decode(text)?)
+            };
         }
         // Today's times have bytes that no text has, so what reads as base64 is.
         let bytes = value(carrier, OLD_HEADER)?;
@@ -70,7 +89,10 @@ impl Travelling {
 
     /// Writes it into the headers of a message.
     pub(crate) fn inject(&self, carrier: &mut dyn CarrierMut) {
-        carrier.set(HEADER, self.to_text().as_bytes());
+        let mut room = [0; MAX_TEXT];
+        if let Some(text) = base64::encode_into(self.encode().as_slice(), &mut room) {
+            carrier.set(HEADER, text);
+        }
     }
 
     /// The text of the header.
@@ -112,6 +134,13 @@ impl Encoded {
         }
         self.put(&[value as u8]);
     }
+}
+
+/// Bytes of a varint.
+const fn varint_length(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    let bytes = bits.div_ceil(7) as usize;
+    if bytes > 9 { 9 } else { bytes }
 }
 
 const fn zigzag(value: i64) -> u64 {
@@ -169,6 +198,7 @@ mod tests {
             };
             encoded.put_varint(zigzag(value));
             assert_eq!(hex(encoded.as_slice()), expected, "{value}");
+            assert_eq!(varint_length(zigzag(value)), expected.len() / 2, "{value}");
             let mut bytes = encoded.as_slice();
             assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
             assert!(bytes.is_empty());
@@ -196,9 +226,13 @@ mod tests {
             let carrier = Bytes(header, value);
             assert_eq!(Travelling::extract(&carrier), Some(expected), "{header}");
         }
-        let mut longer = raw.clone();
-        longer.extend([1, 2, 3]);
-        assert_eq!(Travelling::decode(&longer), Some(expected));
+        for more in [3, 16, 300] {
+            let longer = [&*raw, &vec![1; more]].concat();
+            assert_eq!(Travelling::decode(&longer), Some(expected));
+            let text = base64::encode(&longer);
+            let carrier = Bytes(HEADER, text.as_bytes());
+            assert_eq!(Travelling::extract(&carrier), Some(expected), "{more}");
+        }
     }
 
     struct Bytes<'a>(&'a str, &'a [u8]);
@@ -236,7 +270,13 @@ mod tests {
                 edge_start: Nanoseconds::of_milliseconds(edge),
             };
             prop_assert_eq!(Travelling::decode(context.encode().as_slice()), Some(context));
-            prop_assert_eq!(Travelling::decode(&base64::decode(context.to_text()).unwrap()), Some(context));
+            let text = context.to_text();
+            prop_assert!(text.len() <= MAX_TEXT);
+            prop_assert_eq!(context.length(), context.encode().as_slice().len());
+            prop_assert_eq!(Travelling::decode(&base64::decode(&text).unwrap()), Some(context));
+            let mut headers = HashMap::<String, String>::new();
+            context.inject(&mut headers);
+            prop_assert_eq!(headers.get(HEADER), Some(&text));
         }
 
         #[test]
@@ -244,6 +284,7 @@ mod tests {
             let mut encoded = Encoded { bytes: [0; MAX_BYTES], length: 0 };
             encoded.put_varint(zigzag(value));
             prop_assert!(encoded.length <= 9);
+            prop_assert_eq!(encoded.length, varint_length(zigzag(value)));
             let mut bytes = encoded.as_slice();
             prop_assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
         }

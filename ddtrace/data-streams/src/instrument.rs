@@ -111,16 +111,16 @@ fn resume<R>(held: &mut Held, work: impl FnOnce() -> R) -> R {
     if held.is_none() && !is_on() {
         return work();
     }
-    let restored = Scope {
-        before: Some(current::shared()),
+    let before = match held.take() {
+        Some(held) => current::replace(held),
+        None => current::shared(),
+    };
+    let mut restored = Scope {
+        before: Some(before),
         thread_bound: PhantomData,
     };
-    if let Some(held) = held.take() {
-        current::replace(held);
-    }
     let result = work();
-    *held = Some(current::shared());
-    drop(restored);
+    *held = restored.before.take().map(current::replace);
     result
 }
 

@@ -144,7 +144,7 @@ impl Pathway {
             pathway_start: self.pathway_start,
             edge_start: self.edge_start,
         };
-        let bytes = travelling.encode().as_slice().len() as u64;
+        let bytes = travelling.length() as u64;
         NAME + bytes.div_ceil(3) * 4
     }
 

@@ -42,14 +42,31 @@ impl<'a> Tag<'a> {
     }
 
     fn is(self, text: &str) -> bool {
-        match self.value {
-            Some(value) => text
-                .strip_prefix(self.key)
-                .and_then(|rest| rest.strip_prefix(':'))
-                .is_some_and(|rest| rest == value),
-            None => text == self.key,
-        }
+        let (text, key) = (text.as_bytes(), self.key.as_bytes());
+        let Some(value) = self.value.map(str::as_bytes) else {
+            return same(text, key);
+        };
+        text.len() == key.len() + 1 + value.len()
+            && text[key.len()] == b':'
+            && same(&text[..key.len()], key)
+            && same(&text[key.len() + 1..], value)
     }
+}
+
+/// Whether two texts are the same; for short ones that mostly are, a few instructions instead of a call.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            0..4 => one.iter().zip(other).all(|(one, other)| one == other),
+            4..8 => ends::<4>(one, other),
+            8..16 => ends::<8>(one, other),
+            16..=32 => ends::<16>(one, other),
+            _ => one == other,
+        }
 }
 
 /// As many tags as edges have.
@@ -98,68 +115,104 @@ impl EdgeTags {
 #[derive(Clone, Debug)]
 struct Edge {
     given: Box<[Box<str>]>,
+    fingerprint: u64,
     tags: Arc<EdgeTags>,
     direction: Direction,
 }
 
 /// Edges that a thread has passed, and the pathways by which: at most [`Cache::LIMIT`] of each, then it begins anew.
+///
+/// The pathway by which an edge was passed last is found by comparing the tags, without a hash: most threads pass the same few
+/// edges by one pathway each.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     node: Option<Node>,
-    edges: HashMap<u64, Edge, Fingerprints>,
+    /// Each where [`place`] says.
+    recent: [Option<Recent>; Cache::RECENT],
+    edges: HashMap<u64, Arc<Edge>, Fingerprints>,
     /// By the edge's fingerprint mixed with the parent: both, and the hash.
     pathways: HashMap<u64, (u64, u64, u64), Fingerprints>,
+}
+
+/// An edge, and how it was passed the last time.
+#[derive(Debug)]
+struct Recent {
+    edge: Arc<Edge>,
+    parent: u64,
+    hash: u64,
 }
 
 /// An edge that is in a [`Cache`].
 pub(crate) struct Passed {
     fingerprint: u64,
+    place: usize,
     pub(crate) tags: Arc<EdgeTags>,
     pub(crate) direction: Direction,
 }
 
 impl Cache {
     const LIMIT: usize = 1000;
+    const RECENT: usize = 16;
 
     /// The edge with these tags, as passed at this node.
     pub(crate) fn edge(&mut self, given: &[Tag<'_>], node: Node) -> Passed {
         if self.node != Some(node) {
             // The agent told something about the container, or a test changed the service.
             self.pathways.clear();
+            self.recent = Default::default();
             self.node = Some(node);
+        }
+        let place = place(given);
+        if let Some(recent) = &self.recent[place] {
+            if recent.edge.is(given) {
+                return recent.edge.passed(place);
+            }
         }
         let fingerprint = fingerprint(given);
         if let Some(edge) = self.edges.get(&fingerprint).filter(|edge| edge.is(given)) {
-            return Passed {
-                fingerprint,
-                tags: Arc::clone(&edge.tags),
-                direction: edge.direction,
-            };
+            return edge.passed(place);
         }
         if self.edges.len() >= Self::LIMIT {
             self.edges.clear();
             self.pathways.clear();
         }
         let tags = sorted(given);
-        let direction = tags.direction();
         let edge = Edge {
             given: given.iter().map(|tag| tag.to_text()).collect(),
-            tags: Arc::clone(&tags),
-            direction,
+            fingerprint,
+            direction: tags.direction(),
+            tags,
         };
-        if self.edges.insert(fingerprint, edge).is_some() {
+        let passed = edge.passed(place);
+        if self.edges.insert(fingerprint, Arc::new(edge)).is_some() {
             // Two edges share a fingerprint: what is known of pathways may be the other's.
             self.pathways.clear();
         }
-        Passed {
-            fingerprint,
-            tags,
-            direction,
-        }
+        passed
     }
 
     /// The hash of the pathway that goes on by an edge.
     pub(crate) fn hash(&mut self, edge: &Passed, node: Node, parent: u64) -> u64 {
+        if let Some(recent) = &self.recent[edge.place] {
+            if recent.parent == parent && Arc::ptr_eq(&recent.edge.tags, &edge.tags) {
+                return recent.hash;
+            }
+        }
+        let hash = self.known_hash(edge, node, parent);
+        if let Some(known) = self.edges.get(&edge.fingerprint) {
+            if Arc::ptr_eq(&known.tags, &edge.tags) {
+                let edge_here = Arc::clone(known);
+                self.recent[edge.place] = Some(Recent {
+                    edge: edge_here,
+                    parent,
+                    hash,
+                });
+            }
+        }
+        hash
+    }
+
+    fn known_hash(&mut self, edge: &Passed, node: Node, parent: u64) -> u64 {
         let mut key = Mixed(edge.fingerprint);
         key.mix(parent);
         if let Some(&(fingerprint, known_parent, hash)) = self.pathways.get(&key.0) {
@@ -182,6 +235,26 @@ impl Edge {
         self.given.len() == given.len()
             && self.given.iter().zip(given).all(|(text, tag)| tag.is(text))
     }
+
+    fn passed(&self, place: usize) -> Passed {
+        Passed {
+            fingerprint: self.fingerprint,
+            place,
+            tags: Arc::clone(&self.tags),
+            direction: self.direction,
+        }
+    }
+}
+
+/// Where among the recent edges one with these tags is: by the length and the last byte of each, in which edges of one program
+/// mostly differ.
+fn place(given: &[Tag<'_>]) -> usize {
+    let mixed = given.iter().fold(0_usize, |mixed, tag| {
+        let text = tag.value.unwrap_or(tag.key).as_bytes();
+        let last = text.last().copied().unwrap_or_default();
+        mixed.wrapping_mul(31) + text.len() % 256 + usize::from(last)
+    });
+    (mixed ^ mixed >> 4) % Cache::RECENT
 }
 
 fn sorted(given: &[Tag<'_>]) -> Arc<EdgeTags> {
@@ -282,6 +355,32 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_the_same_if_every_byte_is() {
+        for length in 0..40 {
+            let text = vec![b'a'; length];
+            assert!(same(&text, &text.clone()), "{length}");
+            assert!(!same(&text, &[&*text, b"a"].concat()));
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] = b'b';
+                assert!(!same(&text, &other), "{length}, {at}");
+            }
+        }
+        let pair = Tag::pair("topic", "a:b");
+        for (text, expected) in [
+            ("topic:a:b", true),
+            ("topic:a:c", false),
+            ("topic;a:b", false),
+            ("tonic:a:b", false),
+            ("topic:a:b:", false),
+            ("topic", false),
+            ("", false),
+        ] {
+            assert_eq!(pair.is(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn pairs_and_whole_tags_are_the_same_edge() {
         let node = Node::new("s", None, None, "");
         let mut cache = Cache::default();
@@ -311,6 +410,11 @@ mod tests {
                     assert_eq!(edge.tags, sorted(&given));
                     let expected = node.hash(sorted(&given).iter(), parent);
                     assert_eq!(cache.hash(&edge, node, parent), expected);
+                    // As the edge that was passed last, and by another parent.
+                    let again = cache.edge(&given, node);
+                    assert_eq!(cache.hash(&again, node, parent), expected);
+                    let other = node.hash(sorted(&given).iter(), parent + 1);
+                    assert_eq!(cache.hash(&again, node, parent + 1), other);
                 }
             }
         }

@@ -25,14 +25,17 @@ use std::sync::Arc;
 pub struct Baggage {
     /// Nothing if it is empty, which costs no allocation.
     items: Option<Arc<Vec<Item>>>,
-    /// What is handed down along with it and never leaves the process: see [`Inherited`](crate::trace::Inherited).
+    /// Nothing, or an empty list, if there is none. What is handed down along with it and never leaves the process: see [`Inherited`](crate::trace::Inherited).
     values: Option<Arc<Vec<InnerValue>>>,
 }
 
 type Item = (Box<str>, Box<str>);
 
 /// A value by its owner's name.
-type InnerValue = (&'static str, Arc<dyn Any + Send + Sync>);
+type InnerValue = (&'static str, AnyValue);
+
+/// A value of a type that its owner knows.
+pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 
 impl Baggage {
     /// How many items it holds.
@@ -113,27 +116,37 @@ impl Baggage {
 
     /// Whether there is nothing to hand down, values included.
     pub(crate) fn holds_nothing(&self) -> bool {
-        self.items.is_none() && self.values.is_none()
+        let has_values = |values: &Arc<Vec<InnerValue>>| !values.is_empty();
+        self.items.is_none() && !self.values.as_ref().is_some_and(has_values)
     }
 
     /// The value that an owner has put in.
-    pub(crate) fn value(&self, owner: &'static str) -> Option<&Arc<dyn Any + Send + Sync>> {
+    pub(crate) fn value(&self, owner: &'static str) -> Option<&AnyValue> {
         let values = self.values.as_ref()?;
         let (_, value) = values.iter().find(|(name, _)| *name == owner)?;
         Some(value)
     }
 
-    /// Puts a value in, in place of the owner's earlier one, or takes it out.
-    pub(crate) fn set_value(
+    /// Puts a value in, in place of the owner's earlier one, or takes it out. Gives the earlier one.
+    ///
+    /// A list that nobody shares is changed where it is, and stays when it becomes empty: the next value costs no allocation.
+    pub(crate) fn swap_value(
         &mut self,
         owner: &'static str,
-        value: Option<Arc<dyn Any + Send + Sync>>,
-    ) {
+        value: Option<AnyValue>,
+    ) -> Option<AnyValue> {
+        if value.is_none() && self.value(owner).is_none() {
+            return None;
+        }
         let values = Arc::make_mut(self.values.get_or_insert_default());
-        values.retain(|(name, _)| *name != owner);
-        values.extend(value.map(|value| (owner, value)));
-        if values.is_empty() {
-            self.values = None;
+        let place = values.iter().position(|(name, _)| *name == owner);
+        match (place, value) {
+            (Some(at), Some(value)) => Some(std::mem::replace(&mut values[at].1, value)),
+            (Some(at), None) => Some(values.remove(at).1),
+            (None, value) => {
+                values.extend(value.map(|value| (owner, value)));
+                None
+            }
         }
     }
 
@@ -186,6 +199,25 @@ mod tests {
         let mut cleared = before.clone();
         cleared.clear();
         assert_eq!((cleared.len(), before.len()), (0, 2));
+    }
+
+    #[test]
+    fn values_are_put_in_taken_out_and_not_seen_by_copies() {
+        let number = |value: &AnyValue| *value.downcast_ref::<u32>().unwrap();
+        let mut one = Baggage::new();
+        assert!(one.swap_value("a", None).is_none() && one.holds_nothing());
+        assert!(one.swap_value("a", Some(Arc::new(1_u32))).is_none());
+        assert!(one.swap_value("b", Some(Arc::new(2_u32))).is_none());
+        let copy = one.clone();
+        let before = one.swap_value("a", Some(Arc::new(3_u32)));
+        assert_eq!(before.as_ref().map(number), Some(1));
+        assert_eq!(one.swap_value("b", None).as_ref().map(number), Some(2));
+        assert_eq!(one.value("a").map(number), Some(3));
+        assert!(one.value("b").is_none() && !one.holds_nothing());
+        assert_eq!(one.swap_value("a", None).as_ref().map(number), Some(3));
+        assert!(one.holds_nothing() && one.is_empty());
+        assert_eq!(copy.value("a").map(number), Some(1));
+        assert_eq!(copy.value("b").map(number), Some(2));
     }
 
     #[test]

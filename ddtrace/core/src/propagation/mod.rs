@@ -45,6 +45,7 @@ mod tags;
 mod tracecontext;
 mod tracestate;
 
+pub(crate) use baggage_items::AnyValue;
 pub use baggage_items::Baggage;
 pub(crate) use carrier::joined;
 pub use carrier::{Carrier, CarrierMut};

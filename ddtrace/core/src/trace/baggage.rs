@@ -32,6 +32,11 @@ pub(crate) fn own(open: &Open) -> Option<&Baggage> {
     open.tags.as_ref()?.rare.as_ref()?.baggage.as_ref()
 }
 
+/// The same, to be changed: whoever gave it to the span has [noted](Segment::note_own_baggage) that.
+fn own_mut(open: &mut Open) -> Option<&mut Baggage> {
+    open.tags.as_mut()?.rare.as_mut()?.baggage.as_mut()
+}
+
 /// Gives an open span baggage of its own.
 pub(crate) fn set_own(open: &mut Open, segment: &Segment, baggage: Baggage) {
     segment.note_own_baggage();
@@ -46,25 +51,30 @@ pub(crate) fn detached(open: &Open, segment: &Segment) -> Baggage {
 impl Local {
     /// The baggage in force.
     pub(crate) fn active_baggage(&self) -> Baggage {
+        self.active_baggage_ref().clone()
+    }
+
+    /// The same for a look at it.
+    pub(super) fn active_baggage_ref(&self) -> &Baggage {
         match self.stack.open().len().checked_sub(1) {
             Some(top) => self.baggage_at(top),
-            None => self.ambient.clone(),
+            None => &self.ambient,
         }
     }
 
     /// The baggage of the span at an index of the stack.
-    pub(crate) fn baggage_at(&self, index: usize) -> Baggage {
+    fn baggage_at(&self, index: usize) -> &Baggage {
+        const NONE: &Baggage = &Baggage::new();
         let open = self.stack.open();
         for at in (0..=index).rev() {
             if let Some(baggage) = own(&open[at]) {
-                return baggage.clone();
+                return baggage;
             }
             if open[at].flags & flags::COUNTED != 0 {
-                let segment = self.segment_at(at);
-                return segment.map(Segment::baggage).cloned().unwrap_or_default();
+                return self.segment_at(at).map_or(NONE, Segment::baggage);
             }
         }
-        Baggage::new()
+        NONE
     }
 
     /// What a span or context that begins under the active one takes along; nothing if its segment knows all.
@@ -78,22 +88,31 @@ impl Local {
         }
     }
 
-    /// Changes the baggage of the span at an index of the stack.
-    fn change_baggage_at(&mut self, index: usize, change: impl FnOnce(&mut Baggage)) {
-        let mut baggage = self.baggage_at(index);
-        change(&mut baggage);
-        if let Some(segment) = self.segment_at(index) {
-            segment.note_own_baggage();
-            let open = &mut self.stack.open_mut()[index];
-            open.tags.get_or_insert_default().rare().baggage = Some(baggage);
+    /// Changes the baggage of the span at an index of the stack. Nothing comes back if there is no such span.
+    fn change_baggage_at<R>(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&mut Baggage) -> R,
+    ) -> Option<R> {
+        if let Some(baggage) = own_mut(&mut self.stack.open_mut()[index]) {
+            return Some(change(baggage));
         }
+        let mut baggage = self.baggage_at(index).clone();
+        let result = change(&mut baggage);
+        self.segment_at(index)?.note_own_baggage();
+        let open = &mut self.stack.open_mut()[index];
+        open.tags.get_or_insert_default().rare().baggage = Some(baggage);
+        Some(result)
     }
 
     /// Changes what is in force: of the active span, or of the thread.
-    pub(super) fn change_active_baggage(&mut self, change: impl FnOnce(&mut Baggage)) {
+    pub(super) fn change_active_baggage<R>(
+        &mut self,
+        change: impl FnOnce(&mut Baggage) -> R,
+    ) -> Option<R> {
         match self.stack.open().len().checked_sub(1) {
             Some(top) => self.change_baggage_at(top, change),
-            None => change(&mut self.ambient),
+            None => Some(change(&mut self.ambient)),
         }
     }
 
@@ -111,12 +130,12 @@ pub(super) fn of_span(id: u64) -> Baggage {
 
 /// The same, if the span is on this thread's stack.
 pub(super) fn on_this_thread(id: u64) -> Option<Baggage> {
-    local::with(|local| Some(local.baggage_at(local.index_of(id)?))).flatten()
+    local::with(|local| Some(local.baggage_at(local.index_of(id)?).clone())).flatten()
 }
 
 /// The baggage of whatever is at an index of this thread's stack.
 pub(super) fn of_index(index: usize) -> Baggage {
-    local::with(|local| local.baggage_at(index)).unwrap_or_default()
+    local::with(|local| local.baggage_at(index).clone()).unwrap_or_default()
 }
 
 /// Changes the baggage of a span of this thread's stack.

@@ -2,8 +2,8 @@
 //!
 //! A value is in force where baggage would be: for the span that it was set under, for its children that begin later, on
 //! whatever thread or in whatever task they are, and for contexts that are carried from there. It goes nowhere else, and in no
-//! header. With no span active it is in force for the thread. Setting one copies a short list; looking one up walks from
-//! the active span to the first that holds any.
+//! header. With no span active it is in force for the thread. Setting one copies a short list, unless the span or thread has it
+//! for itself already; looking one up walks from the active span to the first that holds any.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::any::AnySpan;
 use super::context::Context;
 use super::local;
-use crate::propagation::Baggage;
+use crate::propagation::{AnyValue, Baggage};
 
 /// The name of a value that spans hand down, and its type. Lives in a static of the product.
 ///
@@ -47,23 +47,43 @@ impl<T: Any + Send + Sync> Inherited<T> {
 
     /// The value in force on this thread.
     pub fn get(&self) -> Option<Arc<T>> {
-        local::with(|local| self.find(&local.active_baggage())).flatten()
+        local::with(|local| self.find(local.active_baggage_ref())).flatten()
+    }
+
+    /// Looks at the value in force on this thread, without a copy of the `Arc`. `look` does nothing with spans: none is active to it.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        local::with(|local| {
+            let value = local.active_baggage_ref().value(self.owner)?;
+            value.downcast_ref().map(look)
+        })
+        .flatten()
     }
 
     /// Puts a value in force for the active span and its children that begin later, or for the thread if no span is active.
     pub fn set(&self, value: Arc<T>) {
-        local::with(|local| {
-            local.change_active_baggage(|baggage| baggage.set_value(self.owner, Some(value)));
-        });
+        drop(self.replace(Some(value)));
     }
 
     /// Takes the value out of force.
     pub fn clear(&self) {
+        drop(self.replace(None));
+    }
+
+    /// Puts a value in force as [`set`](Self::set) does, or none. Gives the one that was in force before.
+    pub fn replace(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
         local::with(|local| {
-            if local.active_baggage().value(self.owner).is_some() {
-                local.change_active_baggage(|baggage| baggage.set_value(self.owner, None));
+            // Most who clear a value have none: nothing has to become the span's own.
+            if value.is_none() && local.active_baggage_ref().value(self.owner).is_none() {
+                return None;
             }
-        });
+            let value = value.map(|value| value as AnyValue);
+            local
+                .change_active_baggage(|baggage| baggage.swap_value(self.owner, value))
+                .flatten()
+        })
+        .flatten()?
+        .downcast()
+        .ok()
     }
 
     /// The value that goes with a context.
@@ -73,7 +93,7 @@ impl<T: Any + Send + Sync> Inherited<T> {
 
     /// Gives a span that is not active a value, which its children that begin later have as well.
     pub fn give<'a>(&self, span: impl Into<AnySpan<'a>>, value: Arc<T>) {
-        let set = |baggage: &mut Baggage| baggage.set_value(self.owner, Some(value));
+        let set = |baggage: &mut Baggage| drop(baggage.swap_value(self.owner, Some(value)));
         span.into().change_baggage(set);
     }
 
@@ -85,7 +105,7 @@ impl<T: Any + Send + Sync> Inherited<T> {
     /// The context with a value of its own; what it was made of does not see it.
     #[must_use]
     pub fn with(&self, mut context: Context, value: Arc<T>) -> Context {
-        context.change_baggage(|baggage| baggage.set_value(self.owner, Some(value)));
+        context.change_baggage(|baggage| drop(baggage.swap_value(self.owner, Some(value))));
         context
     }
 
@@ -150,6 +170,35 @@ mod tests {
         assert_eq!(std::thread::spawn(number).join().unwrap(), None);
         NUMBER.clear();
         assert_eq!(number(), None);
+    }
+
+    #[test]
+    fn who_replaces_a_value_is_given_the_one_before() {
+        let _recorder = Recorder::new();
+        let replace = |value: Option<u32>| NUMBER.replace(value.map(Arc::new)).map(|was| *was);
+        let cases = || {
+            for (value, before) in [
+                (Some(1), None),
+                (Some(2), Some(1)),
+                (None, Some(2)),
+                (None, None),
+            ] {
+                assert_eq!(replace(value), before);
+                assert_eq!(number(), value);
+                assert_eq!(NUMBER.read(|number| *number), value);
+            }
+        };
+        cases();
+        let outer = enter(&OUTER);
+        cases();
+        NUMBER.set(Arc::new(3));
+        let inner = enter(&INNER);
+        assert_eq!(replace(Some(4)), Some(3));
+        assert_eq!(replace(None), Some(4));
+        assert_eq!(number(), None);
+        drop(inner);
+        assert_eq!(number(), Some(3), "the parent does not see it");
+        drop(outer);
     }
 
     #[test]
