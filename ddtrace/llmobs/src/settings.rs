@@ -73,7 +73,6 @@ pub struct Settings {
     pub prompts_in_files: bool,
     pub prompts_folder: Option<String>,
     pub capture_io: bool,
-    pub openai_inject_usage: bool,
     pub(crate) writer_interval: Duration,
     pub(crate) writer_timeout: Duration,
     pub(crate) sampler: Sampler,
@@ -118,6 +117,12 @@ impl Settings {
             _ => 1.0,
         };
         let rules = text(Name::DD_LLMOBS_SAMPLING_RULES);
+        if flag(Name::DD_LLMOBS_OPENAI_INJECT_USAGE) == Some(true) {
+            ddtrace_core::diagnostics::warn(format_args!(
+                "DD_LLMOBS_OPENAI_INJECT_USAGE=true: not supported, a program's requests are never changed; a stream \
+                 that reports no usage has no tokens"
+            ));
+        }
         let ml_app = options
             .ml_app
             .clone()
@@ -149,7 +154,6 @@ impl Settings {
             prompts_in_files: flag(Name::DD_LLMOBS_PROMPTS_FILE_CACHE_ENABLED).unwrap_or(true),
             prompts_folder: text(Name::DD_LLMOBS_PROMPTS_CACHE_DIR),
             capture_io: flag(Name::DD_LLMOBS_CAPTURE_IO).unwrap_or(true),
-            openai_inject_usage: flag(Name::DD_LLMOBS_OPENAI_INJECT_USAGE).unwrap_or(false),
             writer_interval: seconds(Name::_DD_LLMOBS_WRITER_INTERVAL),
             writer_timeout: seconds(Name::_DD_LLMOBS_WRITER_TIMEOUT),
             sampler: Sampler::new(options.sample_rate.unwrap_or(rate), rules.as_deref()),
