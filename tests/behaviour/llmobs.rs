@@ -11,7 +11,7 @@ fn events(agent: &TestAgent) -> Vec<Value> {
     let requests = agent.requests();
     let of_product = requests.iter().filter(|request| {
         let url = request["url"].as_str().expect("a URL");
-        url.ends_with("/evp_proxy/v2/api/v2/llmobs")
+        url.ends_with("/api/v2/llmobs")
     });
     let events = of_product.flat_map(|request| {
         let envelopes: Value = serde_json::from_slice(&body(request)).expect("JSON");

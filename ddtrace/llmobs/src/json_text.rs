@@ -1,7 +1,8 @@
 //! JSON as text inside of JSON, and values made safe for it.
 //!
 //! Where a value has to be a text, the reference writes its JSON with sorted keys, `", "` and `": "`, and everything beyond ASCII
-//! escaped. The same is written here, so that equal values give equal texts whichever language they come from.
+//! escaped. The same is written here, so that equal values give equal texts whichever language they come from, and whether or not
+//! somebody in the program has switched on `serde_json`'s feature that keeps maps in the order of their insertion.
 
 use std::io;
 
@@ -29,12 +30,32 @@ pub(crate) fn into_text(value: Value) -> String {
 }
 
 /// The JSON of a value.
-pub(crate) fn json_text(value: &impl Serialize) -> String {
+pub(crate) fn json_text(value: &Value) -> String {
     let mut bytes = Vec::with_capacity(128);
     let mut serializer = Serializer::with_formatter(&mut bytes, Spaced);
     // Writing to a vector cannot fail, and keys are texts.
-    let _ = value.serialize(&mut serializer);
+    let _ = Sorted(value).serialize(&mut serializer);
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// A value whose maps are written in the order of their keys.
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            Value::Object(map) if map.keys().is_sorted() => {
+                serializer.collect_map(map.iter().map(|(key, item)| (key, Sorted(item))))
+            }
+            Value::Object(map) => {
+                let mut pairs: Vec<_> = map.iter().collect();
+                pairs.sort_unstable_by_key(|(key, _)| *key);
+                serializer.collect_map(pairs.into_iter().map(|(key, item)| (key, Sorted(item))))
+            }
+            leaf => leaf.serialize(serializer),
+        }
+    }
 }
 
 /// The value with every container that is nested too deep replaced by its text.

@@ -19,7 +19,11 @@ impl Dataset {
         let api = Api::new()?;
         let inserted = self.inserted();
         let updated = self.updated();
-        let size = json_text(&inserted).len() + json_text(&updated).len();
+        let size: usize = inserted
+            .iter()
+            .chain(&updated)
+            .map(|row| json_text(row).len())
+            .sum();
         if push.as_file.unwrap_or(size > BATCH_LIMIT) {
             self.upload(&api, push.deduplicate).await?;
         } else {
