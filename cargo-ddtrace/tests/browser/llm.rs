@@ -37,11 +37,8 @@ fn the_failing_step_is_found_from_the_list() {
     stage.browser.wait("location.pathname.startsWith('/llm/')");
     // What failed is chosen without asking, and marked in the tree.
     stage.browser.wait_text("order 4711 is not known");
-    assert_eq!(
-        stage
-            .browser
-            .eval("document.querySelector('.llm-span[aria-current]').getAttribute('aria-label')"),
-        "tool lookup_order, 30 ms, failed"
+    stage.browser.wait(
+        "document.querySelector('.llm-span[aria-current]')?.getAttribute('aria-label') === 'tool lookup_order, 30 ms, failed'",
     );
     assert_eq!(
         stage
