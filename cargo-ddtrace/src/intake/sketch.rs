@@ -3,7 +3,7 @@
 //! Only the mapping that Datadog's backend merges is taken: γ = 1 + 1/64, offset 1338.5, no interpolation. A sketch of
 //! another one could be read, but not be added to its neighbours. Source: sketches-go, `ddsketch/pb/ddsketch.proto`.
 //!
-//! The bytes are hostile: the number of bins ends at [`MAX_BINS`], and every length is held against what is left.
+//! The bytes are hostile: the number of bins ends at `MAX_BINS`, and every length is held against what is left.
 
 use std::fmt;
 

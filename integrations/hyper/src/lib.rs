@@ -3,7 +3,7 @@
 //! | what | what to write |
 //! | --- | --- |
 //! | a service that a connection is served by | `ddtrace_hyper::server::trace(service)` |
-//! | the client of hyper-util (feature `hyper-util`) | `client.request_traced(request)`, by [`client::ClientExt`], or [`client::layer`] where it is built into a stack |
+//! | the client of hyper-util (feature `hyper-util`) | `client.request_traced(request)`, by `client::ClientExt`, or [`client::layer`] where it is built into a stack |
 //! | a connection of one's own | [`client::send(request, |request| sender.send_request(request))`](client::send) |
 //!
 //! What the spans say is what those of [`ddtrace_tower`] say, by the name `hyper`: `hyper.request`, `DD_HYPER_SERVICE`,
