@@ -6,12 +6,99 @@
 //! * it follows `fn`: from the attributes before it to the brace that closes its body;
 //! * it is, or lies in, an attribute (`test_case`): the same for the next `fn`;
 //! * anything else is an entry of a macro of the user's own: up to the next `,` or `;` at that level.
+//!
+//! A file is taken apart once and then searched by halves: there may be tens of thousands of tests in it.
 
 use proc_macro2::{Delimiter, LineColumn, Spacing, TokenStream, TokenTree};
 
-/// Tokens of a file.
+/// Groups within groups that are looked into; code that people write has some twenty.
+const DEPTH: usize = 256;
+
+/// Tokens of a file, in their order.
 #[derive(Debug)]
-pub(crate) struct Tokens(Vec<TokenTree>);
+pub(crate) struct Tokens(Vec<Token>);
+
+/// A token: what of it matters here.
+#[derive(Debug)]
+struct Token {
+    start: LineColumn,
+    end: LineColumn,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// `fn`.
+    Function,
+    /// A word that may stand between a function's attributes and its `fn`.
+    Modifier {
+        is_pub: bool,
+        is_extern: bool,
+    },
+    Hash,
+    /// `,` or `;`.
+    Separator,
+    Literal,
+    Group(Delimiter, Vec<Token>),
+    Other,
+}
+
+impl Token {
+    fn all(stream: TokenStream, depth: usize) -> Vec<Token> {
+        let trees = stream.into_iter();
+        trees.map(|tree| Token::of(tree, depth)).collect()
+    }
+
+    fn of(tree: TokenTree, depth: usize) -> Token {
+        let span = tree.span();
+        let kind = match tree {
+            TokenTree::Ident(word) => match word.to_string().as_str() {
+                "fn" => Kind::Function,
+                word @ ("async" | "unsafe" | "const" | "extern" | "pub" | "default" | "safe") => {
+                    Kind::Modifier {
+                        is_pub: word == "pub",
+                        is_extern: word == "extern",
+                    }
+                }
+                _ => Kind::Other,
+            },
+            TokenTree::Punct(punct) => match punct.as_char() {
+                '#' => Kind::Hash,
+                ',' | ';' if punct.spacing() == Spacing::Alone => Kind::Separator,
+                _ => Kind::Other,
+            },
+            TokenTree::Literal(_) => Kind::Literal,
+            TokenTree::Group(group) => {
+                let inner = (depth < DEPTH).then(|| Token::all(group.stream(), depth + 1));
+                let inner = inner.unwrap_or_default();
+                Kind::Group(group.delimiter(), inner)
+            }
+        };
+        Token {
+            start: span.start(),
+            end: span.end(),
+            kind,
+        }
+    }
+
+    fn is_group(&self, delimiter: Delimiter) -> bool {
+        matches!(&self.kind, Kind::Group(found, _) if *found == delimiter)
+    }
+
+    fn is_extern(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Modifier {
+                is_extern: true,
+                ..
+            }
+        )
+    }
+
+    fn is_pub(&self) -> bool {
+        matches!(self.kind, Kind::Modifier { is_pub: true, .. })
+    }
+}
 
 impl Tokens {
     /// Tokenises a text; `None` if it is no Rust.
@@ -23,7 +110,7 @@ impl Tokens {
         } else {
             text.parse().ok()?
         };
-        Some(Tokens(stream.into_iter().collect()))
+        Some(Tokens(Token::all(stream, 0)))
     }
 
     /// First and last line of the test at a position (both counted from 1).
@@ -42,90 +129,63 @@ pub(crate) fn forget() {
     proc_macro2::extra::invalidate_current_thread_spans();
 }
 
-fn search(tokens: &[TokenTree], at: LineColumn) -> Option<(usize, usize)> {
-    let place = tokens.iter().position(|token| {
-        let span = token.span();
-        span.start() <= at && at < span.end()
-    })?;
-    if let TokenTree::Group(group) = &tokens[place]
-        && group.span_open().start() != at
+fn search(tokens: &[Token], at: LineColumn) -> Option<(usize, usize)> {
+    let place = tokens.partition_point(|token| token.end <= at);
+    let token = tokens.get(place).filter(|token| token.start <= at)?;
+    if let Kind::Group(delimiter, inner) = &token.kind
+        && token.start != at
     {
-        let is_attribute = group.delimiter() == Delimiter::Bracket
+        let is_attribute = *delimiter == Delimiter::Bracket
             && place > 0
-            && is_punct(&tokens[place - 1], '#');
+            && matches!(tokens[place - 1].kind, Kind::Hash);
         if !is_attribute {
-            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-            return search(&inner, at);
+            return search(inner, at);
         }
     }
-    if place > 0 && is_word(&tokens[place - 1], "fn") {
+    if place > 0 && matches!(tokens[place - 1].kind, Kind::Function) {
         return function(tokens, place - 1);
     }
-    let in_attribute = is_punct(&tokens[place], '#')
-        || matches!(&tokens[place], TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket);
+    let in_attribute = matches!(token.kind, Kind::Hash) || token.is_group(Delimiter::Bracket);
     if in_attribute
         && let Some(next) = tokens[place..]
             .iter()
-            .position(|token| is_word(token, "fn"))
+            .position(|token| matches!(token.kind, Kind::Function))
     {
         return function(tokens, place + next);
     }
     let end = tokens[place..]
         .iter()
-        .take_while(|token| !is_punct(token, ',') && !is_punct(token, ';'))
+        .take_while(|token| !matches!(token.kind, Kind::Separator))
         .last()
-        .unwrap_or(&tokens[place]);
-    Some((tokens[place].span().start().line, end.span().end().line))
+        .unwrap_or(token);
+    Some((token.start.line, end.end.line))
 }
 
 /// The lines of the function whose `fn` stands at `place`.
-fn function(tokens: &[TokenTree], place: usize) -> Option<(usize, usize)> {
-    let body = tokens[place..].iter().find(
-        |token| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace),
-    )?;
+fn function(tokens: &[Token], place: usize) -> Option<(usize, usize)> {
+    let body = tokens[place..]
+        .iter()
+        .find(|token| token.is_group(Delimiter::Brace))?;
     let mut first = place;
     while first > 0 {
         let before = &tokens[first - 1];
-        first = match before {
-            TokenTree::Ident(word)
-                if [
-                    "async", "unsafe", "const", "extern", "pub", "default", "safe",
-                ]
-                .contains(&word.to_string().as_str()) =>
-            {
-                first - 1
-            }
+        let two_before = first.checked_sub(2).map(|at| &tokens[at]);
+        first = match &before.kind {
+            Kind::Modifier { .. } => first - 1,
             // The name of a calling convention.
-            TokenTree::Literal(_) if first > 1 && is_word(&tokens[first - 2], "extern") => {
+            Kind::Literal if two_before.is_some_and(Token::is_extern) => first - 1,
+            Kind::Group(Delimiter::Parenthesis, _) if two_before.is_some_and(Token::is_pub) => {
                 first - 1
             }
-            TokenTree::Group(group)
-                if group.delimiter() == Delimiter::Parenthesis
-                    && first > 1
-                    && is_word(&tokens[first - 2], "pub") =>
-            {
-                first - 1
-            }
-            TokenTree::Group(group)
-                if group.delimiter() == Delimiter::Bracket
-                    && first > 1
-                    && is_punct(&tokens[first - 2], '#') =>
+            Kind::Group(Delimiter::Bracket, _)
+                if two_before.is_some_and(|token| matches!(token.kind, Kind::Hash)) =>
             {
                 first - 2
             }
             _ => break,
         };
     }
-    Some((tokens[first].span().start().line, body.span().end().line))
-}
-
-fn is_word(token: &TokenTree, word: &str) -> bool {
-    matches!(token, TokenTree::Ident(ident) if ident == word)
-}
-
-fn is_punct(token: &TokenTree, character: char) -> bool {
-    matches!(token, TokenTree::Punct(punct) if punct.as_char() == character
-        && (punct.spacing() == Spacing::Alone || character == '#'))
+    Some((tokens[first].start.line, body.end.line))
 }
 
 #[cfg(test)]
@@ -192,6 +252,16 @@ mod tests {
         }
         assert_eq!(tokens.extent(1000, 1), None);
         assert_eq!(tokens.extent(3, 0), None);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_not_looked_into() {
+        let deep = format!(
+            "{}\nfn a() {{}}\n{}",
+            "(".repeat(20_000),
+            ")".repeat(20_000)
+        );
+        assert_eq!(Tokens::of(&deep).unwrap().extent(2, 4), None);
     }
 
     #[test]
