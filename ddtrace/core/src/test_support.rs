@@ -58,13 +58,36 @@ impl Recorder {
         Self::with_filters(configure, Vec::new())
     }
 
+    /// A recorder with the settings of a program that has these variables in its environment, and no others.
+    ///
+    /// ```
+    /// use ddtrace_core::test_support::Recorder;
+    ///
+    /// let recorder = Recorder::with_variables(&[("DD_TRACE_ENABLED", "false")]);
+    /// assert!(ddtrace_core::trace::current_config().is_some_and(|config| !config.trace_enabled));
+    /// # drop(recorder);
+    /// ```
+    pub fn with_variables(variables: &[(&str, &str)]) -> Self {
+        let environment = variables
+            .iter()
+            .fold(bare_environment(), |environment, &(name, value)| {
+                environment.variable(name, value)
+            });
+        let config = Config::builder().service("test").environment(&environment);
+        Self::of(config.build(), Vec::new())
+    }
+
     /// A recorder with settings and filters.
     pub fn with_filters(
         configure: impl FnOnce(ConfigBuilder<'_>) -> ConfigBuilder<'_>,
         filters: Vec<Arc<dyn TraceFilter>>,
     ) -> Self {
         let environment = bare_environment();
-        let config = configure(Config::builder().service("test").environment(&environment)).build();
+        let config = configure(Config::builder().service("test").environment(&environment));
+        Self::of(config.build(), filters)
+    }
+
+    fn of(config: Config, filters: Vec<Arc<dyn TraceFilter>>) -> Self {
         let tracer = Arc::new(TracerCore::new(Arc::new(config), filters, Box::new(|| {})));
         if tracer.is_enabled() {
             crate::instrument::switch_on();

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::events::{self, End, HttpClientExchange, Tapped, Taps};
 use ddtrace_core::test_support::Recorder;
 use ddtrace_llmobs::{self as llmobs, Options};
@@ -105,10 +104,7 @@ impl futures_core::Stream for Chunks {
 
 fn main() {
     const CHUNKS: u32 = 500;
-    let environment = Box::leak(Box::new(
-        MapEnvironment::new().variable("DD_LLMOBS_ENABLED", "true"),
-    ));
-    let recorder = Recorder::with(|config| config.environment(environment));
+    let recorder = Recorder::with_variables(&[("DD_LLMOBS_ENABLED", "true")]);
     let asked = request(1024);
 
     let chunks: Vec<Bytes> = (0..CHUNKS).map(|_| Bytes::from(event(" word"))).collect();

@@ -541,7 +541,7 @@ fn prompts_are_fetched_kept_and_changed(server: &Server) {
         ),
         ("api-key", "rust")
     );
-    // It is stale at once: what was kept is used, and a newer one is fetched beside.
+    // It is stale after a millisecond: what was kept is used, and a newer one is fetched beside.
     std::thread::sleep(Duration::from_millis(5));
     let second = wait(prompts::get("greet").into_future_now()).unwrap();
     assert_eq!((&*second.version, second.source), ("1", Source::Cache));

@@ -13,7 +13,6 @@ use async_openai::types::chat::{
 use async_openai::types::embeddings::CreateEmbeddingRequestArgs;
 use async_openai::types::responses::CreateResponseArgs;
 use ddtrace_async_openai::ClientExt as _;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_llmobs::{self as llmobs, Options};
@@ -34,9 +33,7 @@ fn client(models: &Models) -> Client<OpenAIConfig> {
 
 async fn recorder() -> (Recorder, MutexGuard<'static, ()>) {
     let turn = TURN.lock().await;
-    let environment = MapEnvironment::new().variable("DD_LLMOBS_ENABLED", "true");
-    let environment = Box::leak(Box::new(environment));
-    let recorder = Recorder::with(|config| config.environment(environment));
+    let recorder = Recorder::with_variables(&[("DD_LLMOBS_ENABLED", "true")]);
     llmobs::enable(Options::default()).expect("a tracer");
     (recorder, turn)
 }

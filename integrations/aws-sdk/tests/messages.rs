@@ -21,7 +21,6 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ddtrace_aws_sdk::context_of_message;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::events::{self, MessageConsume, MessageProduce, Phase};
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
@@ -190,17 +189,6 @@ fn percent_decoded(text: &str) -> String {
         bytes.extend(part[2..].bytes());
     }
     String::from_utf8(bytes).unwrap()
-}
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
 }
 
 macro_rules! client {
@@ -443,7 +431,7 @@ async fn sizes_are_those_of_the_reference() {
             seen.lock().unwrap().push(event.size);
         }
     });
-    let recorder = recorder(&[("DD_AWS_SDK_DISTRIBUTED_TRACING", "false")]);
+    let recorder = Recorder::with_variables(&[("DD_AWS_SDK_DISTRIBUTED_TRACING", "false")]);
     let cloud = Cloud::default();
     let sqs = client!(aws_sdk_sqs, cloud);
     let who = MessageAttributeValue::builder()
@@ -568,7 +556,7 @@ async fn settings_name_the_service_and_switch_it_off() {
         ),
         (&[("DD_TRACE_AWS_SDK_ENABLED", "false")], None),
     ] {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         let cloud = Cloud::default();
         let sqs = client!(aws_sdk_sqs, cloud);
         sqs.send_message()

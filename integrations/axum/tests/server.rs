@@ -12,23 +12,11 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::events::{self, Block, HttpServerRequest, Phase};
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_reqwest::RequestBuilderExt as _;
 use futures_util::StreamExt as _;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
 
 /// Serves the application, for the rest of the test.
 async fn serve(app: Router) -> SocketAddr {
@@ -209,7 +197,7 @@ async fn a_request_from_a_traced_client_is_one_trace() {
 #[tokio::test]
 async fn without_distributed_tracing_a_request_begins_a_trace() {
     // I5
-    let recorder = recorder(&[("DD_AXUM_DISTRIBUTED_TRACING", "false")]);
+    let recorder = Recorder::with_variables(&[("DD_AXUM_DISTRIBUTED_TRACING", "false")]);
     let address = serve(app()).await;
     let response = reqwest::Client::new()
         .get(format!("http://{address}/users/1"))
@@ -239,7 +227,7 @@ async fn relay() -> SocketAddr {
 
 #[tokio::test]
 async fn baggage_goes_through_the_service_with_a_trace_and_without() {
-    let recorder = recorder(&[]);
+    let recorder = Recorder::with_variables(&[]);
     let address = relay().await;
     for parent in [None, Some("9")] {
         let mut request = reqwest::Client::new().get(format!("http://{address}/"));
@@ -261,7 +249,8 @@ async fn baggage_goes_through_the_service_with_a_trace_and_without() {
 
 #[tokio::test]
 async fn a_listed_integration_links_to_its_callers() {
-    let recorder = recorder(&[("DD_TRACE_PROPAGATION_AS_SPAN_LINKS", "kafka,axum")]);
+    let recorder =
+        Recorder::with_variables(&[("DD_TRACE_PROPAGATION_AS_SPAN_LINKS", "kafka,axum")]);
     let address = serve(app()).await;
     let request = reqwest::Client::new().get(format!("http://{address}/users/1"));
     let request = request
@@ -280,7 +269,7 @@ async fn a_listed_integration_links_to_its_callers() {
 
 #[tokio::test]
 async fn switched_off_it_makes_no_spans_and_changes_nothing() {
-    let recorder = recorder(&[("DD_TRACE_AXUM_ENABLED", "false")]);
+    let recorder = Recorder::with_variables(&[("DD_TRACE_AXUM_ENABLED", "false")]);
     let address = serve(app()).await;
     let response = reqwest::get(format!("http://{address}/users/1"))
         .await
@@ -291,7 +280,7 @@ async fn switched_off_it_makes_no_spans_and_changes_nothing() {
 
 #[tokio::test]
 async fn settings_name_the_service_the_errors_and_what_else_becomes_a_tag() {
-    let recorder = recorder(&[
+    let recorder = Recorder::with_variables(&[
         ("DD_AXUM_SERVICE", "front"),
         ("DD_TRACE_HTTP_SERVER_ERROR_STATUSES", "418"),
         ("DD_TRACE_CLIENT_IP_ENABLED", "true"),
@@ -354,7 +343,7 @@ async fn paths_stand_for_endpoints_where_there_is_no_route() {
         ),
     ];
     for (variables, endpoints) in cases {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         let address = serve(fallback.clone()).await;
         for (target, endpoint) in ["/elsewhere/123", "/users/123"].into_iter().zip(endpoints) {
             reqwest::get(format!("http://{address}{target}"))

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_hyper::client::{self, ClientExt as _};
@@ -27,17 +26,6 @@ use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 type Reply = Result<Response<BoxBody<Bytes, std::io::Error>>, Infallible>;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
 
 fn text(text: String) -> BoxBody<Bytes, std::io::Error> {
     Full::new(Bytes::from(text))
@@ -384,7 +372,7 @@ async fn of_several_layers_only_the_outermost_makes_a_span() {
 
 #[tokio::test]
 async fn switched_off_nothing_is_changed() {
-    let recorder = recorder(&[("DD_TRACE_HYPER_ENABLED", "false")]);
+    let recorder = Recorder::with_variables(&[("DD_TRACE_HYPER_ENABLED", "false")]);
     let address = serve(false).await;
     let response = pooled(false)
         .request_traced(get(address, "/parent"))
@@ -397,7 +385,7 @@ async fn switched_off_nothing_is_changed() {
 
 #[tokio::test]
 async fn settings_name_services_and_addresses() {
-    let recorder = recorder(&[
+    let recorder = Recorder::with_variables(&[
         ("DD_HYPER_SPLIT_BY_DOMAIN", "true"),
         ("DD_TRACE_CLIENT_IP_ENABLED", "true"),
     ]);

@@ -9,7 +9,6 @@
 
 use std::time::{Duration, Instant};
 
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::test_support::Recorder;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::mocking::MockCluster;
@@ -30,17 +29,6 @@ impl Best {
         work();
         self.0 = self.0.min(began.elapsed() / BATCH);
     }
-}
-
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let environment = variables
-        .iter()
-        .fold(MapEnvironment::new(), |all, &(name, value)| {
-            all.variable(name, value)
-        });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
 }
 
 fn config(cluster: &str) -> ClientConfig {
@@ -72,7 +60,7 @@ fn sending(cluster: &str) -> [Duration; 3] {
             }
         });
         flush();
-        let off = recorder(&[("DD_TRACE_KAFKA_ENABLED", "false")]);
+        let off = Recorder::with_variables(&[("DD_TRACE_KAFKA_ENABLED", "false")]);
         best[1].time(|| {
             for _ in 0..BATCH {
                 let _ = ours.send(record());
@@ -80,7 +68,7 @@ fn sending(cluster: &str) -> [Duration; 3] {
         });
         drop(off);
         flush();
-        let on = recorder(&[]);
+        let on = Recorder::with_variables(&[]);
         best[2].time(|| {
             for _ in 0..BATCH {
                 let _ = ours.send(record());
@@ -115,7 +103,7 @@ fn receiving(cluster: &str) -> [Duration; 2] {
                 message.expect("a message").expect("no error");
             }
         });
-        let on = recorder(&[]);
+        let on = Recorder::with_variables(&[]);
         best[1].time(|| {
             for _ in 0..BATCH {
                 let message = ours.poll(Duration::from_secs(60));

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_redis::Traced;
@@ -14,17 +13,6 @@ use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, Commands as _, Re
 #[allow(dead_code, unreachable_pub, reason = "written for a crate of its own")]
 #[path = "../../../tests/src/service.rs"]
 mod service;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
 
 #[track_caller]
 fn only(recorder: &Recorder) -> SpanData {
@@ -328,7 +316,7 @@ async fn secrets_are_hidden_and_arguments_shown_as_the_user_wants() {
         ),
     ];
     for (variables, command, resource, raw) in cases {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         let mut connection = connection.clone();
         let mut built = redis::cmd(command[0]);
         built.arg(&command[1..]);
@@ -362,7 +350,7 @@ async fn settings_name_the_service_or_switch_it_off() {
         (&[("DD_TRACE_ENABLED", "false")], None),
     ];
     for (variables, expected) in cases {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         let mut connection = connection.clone();
         let _: String = connection.ping().await.unwrap();
         let spans = recorder.take();

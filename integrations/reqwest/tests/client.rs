@@ -7,22 +7,10 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Redirect;
 use axum::routing::get;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_reqwest::{ClientExt as _, RequestBuilderExt as _};
 use reqwest::Client;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
 
 async fn serve() -> SocketAddr {
     let header_count = |headers: HeaderMap| async move {
@@ -166,7 +154,7 @@ async fn settings_name_the_service_and_keep_headers_out() {
         ),
     ];
     for (variables, service, source, headers) in cases {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         // A header that is there already is replaced.
         let request = Client::new().get(format!("http://{server}/headers"));
         let request = if headers == "1 1" {
@@ -184,7 +172,7 @@ async fn settings_name_the_service_and_keep_headers_out() {
 
 #[tokio::test]
 async fn under_schema_v1_names_are_those_of_every_library() {
-    let recorder = recorder(&[("DD_TRACE_SPAN_ATTRIBUTE_SCHEMA", "v1")]);
+    let recorder = Recorder::with_variables(&[("DD_TRACE_SPAN_ATTRIBUTE_SCHEMA", "v1")]);
     let server = serve().await;
     Client::new()
         .get(format!("http://{server}/headers"))
@@ -210,7 +198,7 @@ async fn requests_that_are_built_already_are_traced_as_well() {
 
 #[tokio::test]
 async fn switched_off_it_sends_the_request_as_it_is() {
-    let recorder = recorder(&[("DD_TRACE_REQWEST_ENABLED", "false")]);
+    let recorder = Recorder::with_variables(&[("DD_TRACE_REQWEST_ENABLED", "false")]);
     let server = serve().await;
     let response = Client::new()
         .get(format!("http://{server}/headers"))

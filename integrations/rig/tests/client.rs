@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_llmobs::{self as llmobs, Options};
@@ -20,15 +19,8 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn recorder(variables: &[(&str, &str)]) -> (Recorder, MutexGuard<'static, ()>) {
     let turn = TURN.lock().await;
-    let environment = MapEnvironment::new().variable("DD_LLMOBS_ENABLED", "true");
-    let environment = variables
-        .iter()
-        .fold(environment, |environment, &(name, value)| {
-            environment.variable(name, value)
-        });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    let recorder = Recorder::with(|config| config.environment(environment));
+    let on = [("DD_LLMOBS_ENABLED", "true")];
+    let recorder = Recorder::with_variables(&[&on, variables].concat());
     llmobs::enable(Options::default()).expect("a tracer");
     (recorder, turn)
 }

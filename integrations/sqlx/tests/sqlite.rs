@@ -1,6 +1,5 @@
 //! Every way to run a statement, on SQLite.
 
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::events::{self, Phase, SqlQueryFinished, SqlQueryStarted};
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
@@ -11,17 +10,6 @@ use sqlx::{
     Connection as _, Executor as _, Row as _, SqlSafeStr as _, SqliteConnection, SqlitePool,
     Statement as _,
 };
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
 
 /// A pool with three cups in its only table.
 async fn pool() -> Traced<SqlitePool> {
@@ -265,7 +253,7 @@ async fn connections_and_transactions_are_traced_in_every_spelling() {
 
 #[tokio::test]
 async fn what_the_program_prepared_itself_runs_as_it_is() {
-    let recorder = recorder(&[("DD_DBM_PROPAGATION_MODE", "service")]);
+    let recorder = Recorder::with_variables(&[("DD_DBM_PROPAGATION_MODE", "service")]);
     let pool = pool().await;
     let statement = (&pool)
         .prepare("SELECT owner FROM cups WHERE owner = ?".into_sql_str())
@@ -287,7 +275,7 @@ async fn what_the_program_prepared_itself_runs_as_it_is() {
 #[tokio::test]
 async fn commented_statements_run_with_their_values() {
     for mode in ["service", "full", "dynamic_service"] {
-        let recorder = recorder(&[("DD_DBM_PROPAGATION_MODE", mode)]);
+        let recorder = Recorder::with_variables(&[("DD_DBM_PROPAGATION_MODE", mode)]);
         let pool = pool().await;
         let query = sqlx::query_scalar("SELECT owner FROM cups WHERE owner = ?").bind("ben");
         let owner: String = query.fetch_one(&pool).await.unwrap();
@@ -327,7 +315,7 @@ async fn settings_name_service_and_operation_or_switch_it_off() {
         (&[("DD_TRACE_ENABLED", "false")], None),
     ];
     for (variables, expected) in cases {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         let pool = pool().await;
         sqlx::query("SELECT 1").fetch_one(&pool).await.unwrap();
         let spans = recorder.take();
@@ -376,7 +364,7 @@ async fn listeners_learn_of_statements() {
 #[tokio::test]
 async fn waiting_for_a_connection_is_a_span_if_the_user_wants_to_see_it() {
     // Off by default: the other tests would find it.
-    let recorder = recorder(&[("DD_SQLX_TRACE_POOL_ACQUIRE", "true")]);
+    let recorder = Recorder::with_variables(&[("DD_SQLX_TRACE_POOL_ACQUIRE", "true")]);
     let pool = pool().await;
     let name_and_parent = |spans: &[SpanData]| -> Vec<(String, u64)> {
         let named = spans.iter();
@@ -438,7 +426,7 @@ async fn waiting_for_a_connection_is_a_span_if_the_user_wants_to_see_it() {
 #[tokio::test]
 async fn a_pool_without_a_free_connection_fails_the_query_and_says_so() {
     for acquire in ["false", "true"] {
-        let recorder = recorder(&[("DD_SQLX_TRACE_POOL_ACQUIRE", acquire)]);
+        let recorder = Recorder::with_variables(&[("DD_SQLX_TRACE_POOL_ACQUIRE", acquire)]);
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(std::time::Duration::from_millis(10))

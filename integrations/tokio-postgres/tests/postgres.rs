@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_tokio_postgres::{Client, connect};
@@ -16,17 +15,6 @@ use tokio_postgres::{Config, IsolationLevel, NoTls};
 #[allow(dead_code, unreachable_pub, reason = "written for a crate of its own")]
 #[path = "../../../tests/src/service.rs"]
 mod service;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
 
 #[track_caller]
 fn only(recorder: &Recorder) -> SpanData {
@@ -458,7 +446,7 @@ async fn comments_arrive_at_the_database() {
     let service =
         "dddb='ddtrace',dddbs='postgres',dde='prod',ddh='127.0.0.1',ddps='test',ddpv='1.2'";
     for (mode, expected) in [("disabled", ""), ("service", service), ("full", service)] {
-        let recorder = recorder(&[
+        let recorder = Recorder::with_variables(&[
             ("DD_ENV", "prod"),
             ("DD_VERSION", "1.2"),
             ("DD_DBM_PROPAGATION_MODE", mode),
@@ -510,7 +498,7 @@ async fn settings_name_the_service_or_switch_it_off() {
         (&[("DD_TRACE_ENABLED", "false")], None),
     ];
     for (variables, expected) in cases {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         client.query("SELECT 1", &[]).await.unwrap();
         let spans = recorder.take();
         let found = spans.first();

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_hyper::client::ClientExt as _;
@@ -157,17 +156,6 @@ impl Service<http::Request<Body>> for Kettle {
             })
         })
     }
-}
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
 }
 
 /// Serves with this layer, for the rest of the test.
@@ -567,7 +555,7 @@ async fn settings_name_the_service_and_switch_it_off() {
         ),
         (&[("DD_TRACE_TONIC_ENABLED", "false")], None),
     ] {
-        let recorder = recorder(variables);
+        let recorder = Recorder::with_variables(variables);
         let (address, _) = serve!(server::layer());
         let mut client = connect(address).await;
         let parent = unary(&mut client, "parent").await.unwrap();

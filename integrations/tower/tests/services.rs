@@ -6,7 +6,6 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::events::{self, Block, HttpServerRequest, Phase};
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
@@ -114,9 +113,7 @@ async fn errors_reach_the_caller_and_mark_the_spans() {
 
 #[tokio::test]
 async fn headers_that_are_not_utf_8_pass_and_are_left_out_of_the_tags() {
-    let environment = MapEnvironment::new().variable("DD_TRACE_HEADER_TAGS", "x-odd:odd");
-    let environment = Box::leak(Box::new(environment));
-    let recorder = Recorder::with(|config| config.environment(environment));
+    let recorder = Recorder::with_variables(&[("DD_TRACE_HEADER_TAGS", "x-odd:odd")]);
     let odd = HeaderValue::from_bytes(b"\xff\xfe").unwrap();
     let mut service = server::layer().layer(By(|request: Request<()>| {
         let mut response = tea();

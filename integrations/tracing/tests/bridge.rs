@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_core::trace::{self, Site, enter};
@@ -411,10 +410,7 @@ fn two_subscribers_do_not_mix_their_spans_up() {
 
 #[test]
 fn the_integration_can_be_switched_off() {
-    let environment = MapEnvironment::new().variable("DD_TRACE_TRACING_ENABLED", "false");
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    let recorder = Recorder::with(|config| config.environment(environment));
+    let recorder = Recorder::with_variables(&[("DD_TRACE_TRACING_ENABLED", "false")]);
     let subscriber = tracing_subscriber::registry().with(ddtrace_tracing::layer());
     tracing::subscriber::with_default(subscriber, || {
         let _outer = enter(&OUTER);

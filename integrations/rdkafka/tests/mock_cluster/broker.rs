@@ -3,7 +3,6 @@
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use ddtrace_core::config::MapEnvironment;
 use ddtrace_core::events::{
     self, MessageCommit, MessageConsume, MessageDelivered, MessageProcess, MessageProduce,
     MessageWatermark, Phase,
@@ -89,13 +88,8 @@ pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 
 /// A recorder of a program with these variables; polls that find nothing are not recorded unless one of them says so.
 pub(crate) fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let quiet = MapEnvironment::new().variable("DD_KAFKA_EMPTY_POLL_ENABLED", "false");
-    let environment = variables.iter().fold(quiet, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
+    let quiet = [("DD_KAFKA_EMPTY_POLL_ENABLED", "false")];
+    Recorder::with_variables(&[&quiet, variables].concat())
 }
 
 /// The spans of a name.
