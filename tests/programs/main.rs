@@ -12,6 +12,7 @@ mod llmobs;
 mod logging;
 mod metrics;
 mod opentelemetry;
+mod rabbitmq;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -74,6 +75,7 @@ fn main() {
         "annotated" => annotated::run(),
         "data-streams" => data_streams::run(),
         "kafka" => kafka::run(&arguments[1..]),
+        "rabbitmq" => rabbitmq::run(&arguments[1..]),
         "llmobs" => llmobs::run(&arguments[1]),
         "registry" => annotated::registry(),
         "failing" => failing::run(),
