@@ -82,7 +82,7 @@ impl<S> Trace<S> {
             Span::start_root(&CALL)
         };
         let kind = self.descriptors.kind_of(path);
-        let span = CallSpan::new(span, Side::Server, &settings, path, headers, kind);
+        let span = CallSpan::new(span, Side::Server, settings, path, headers, kind);
         mark(request.extensions_mut());
         Some(span)
     }
