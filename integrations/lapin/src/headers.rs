@@ -50,23 +50,22 @@ impl Carrier for Incoming<'_> {
 
 /// The headers of a message that is about to be sent: the user's, and what is written here.
 pub(crate) struct Outgoing {
-    table: Table,
+    table: FieldTable,
     is_changed: bool,
 }
 
 impl Outgoing {
     /// A copy: properties do not give their headers away.
     pub(crate) fn of(properties: &BasicProperties) -> Self {
-        let table = properties.headers().as_ref();
         Self {
-            table: table.map(|table| table.inner().clone()).unwrap_or_default(),
+            table: properties.headers().clone().unwrap_or_default(),
             is_changed: false,
         }
     }
 
     /// Bytes of all names and values, as the reference counts them.
     pub(crate) fn size(&self) -> usize {
-        size(&self.table, DEPTH)
+        size(self.table.inner(), DEPTH)
     }
 
     /// The properties with these headers, unless a frame with them is one that the peer does not take.
@@ -77,34 +76,60 @@ impl Outgoing {
     ) -> BasicProperties {
         /// More than everything takes that a frame has besides the headers: nine short texts and a few numbers.
         const ELSE: usize = 9 * (1 + LONGEST_NAME) + 64;
-        if !self.is_changed || !encoded(&self.table, DEPTH).is_some_and(|size| takes(size + ELSE)) {
+        let size = encoded(self.table.inner(), DEPTH);
+        if !self.is_changed || !size.is_some_and(|size| takes(size + ELSE)) {
             return properties;
         }
-        properties.with_headers(FieldTable::from(self.table))
+        properties.with_headers(self.table)
     }
 }
 
 impl Carrier for Outgoing {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        find(&self.table, name)
+        find(self.table.inner(), name)
     }
 
     fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
-        names(&self.table, visit);
+        names(self.table.inner(), visit);
     }
 }
 
 impl CarrierMut for Outgoing {
     fn set(&mut self, name: &str, value: &[u8]) {
-        if name.len() > LONGEST_NAME {
-            return;
-        }
-        // A message that is sent on has the context of whoever sent it before, in whatever spelling.
-        self.table
-            .retain(|key, _| !key.as_str().eq_ignore_ascii_case(name));
-        let value = AMQPValue::LongString(LongString::from(value.to_vec()));
-        self.table.insert(ShortString::from(name), value);
+        set(&mut self.table, name, value);
         self.is_changed = true;
+    }
+}
+
+/// A table to read context from and to write it to by hand: for `ddtrace::extract` and `ddtrace::inject`, or a checkpoint of data streams.
+///
+/// ```
+/// use ddtrace_core::propagation::{Carrier as _, CarrierMut as _};
+/// use lapin::types::FieldTable;
+///
+/// let mut table = FieldTable::default();
+/// ddtrace_lapin::table(&mut table).set("x-order-id", b"42");
+/// assert_eq!(ddtrace_lapin::table(&mut table).get("x-order-id"), Some(&b"42"[..]));
+/// ```
+pub fn table(table: &mut FieldTable) -> impl Carrier + CarrierMut + '_ {
+    InPlace(table)
+}
+
+struct InPlace<'a>(&'a mut FieldTable);
+
+impl Carrier for InPlace<'_> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        find(self.0.inner(), name)
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        names(self.0.inner(), visit);
+    }
+}
+
+impl CarrierMut for InPlace<'_> {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        set(self.0, name, value);
     }
 }
 
@@ -145,6 +170,22 @@ pub fn write_headers(
     let mut headers = Outgoing::of(&properties);
     write(&mut headers);
     headers.write_to(properties, |_| true)
+}
+
+fn set(table: &mut FieldTable, name: &str, value: &[u8]) {
+    if name.len() > LONGEST_NAME {
+        return;
+    }
+    // A message that is sent on has the context of whoever sent it before, in whatever spelling.
+    let is_other =
+        |key: &ShortString| key.as_str() != name && key.as_str().eq_ignore_ascii_case(name);
+    if table.inner().keys().any(is_other) {
+        let mut rest = table.inner().clone();
+        rest.retain(|key, _| !is_other(key));
+        *table = rest.into();
+    }
+    let value = AMQPValue::LongString(LongString::from(value));
+    table.insert(ShortString::from(name), value);
 }
 
 fn find<'a>(table: &'a Table, name: &str) -> Option<&'a [u8]> {

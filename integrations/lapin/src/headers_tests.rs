@@ -94,6 +94,20 @@ fn what_is_written_replaces_every_spelling_and_keeps_the_rest() {
     ])
     .with_content_type("text/plain".into());
     assert_eq!(after, expected);
+
+    // The same in a table by itself.
+    let mut by_itself = FieldTable::default();
+    by_itself.insert("TraceParent".into(), long(b"old"));
+    by_itself.insert("mine".into(), AMQPValue::LongInt(1));
+    let mut carrier = table(&mut by_itself);
+    carrier.set("traceparent", b"new");
+    carrier.set("other", b"\xff");
+    assert_eq!(carrier.get("traceparent"), Some(&b"new"[..]));
+    let mut names = Vec::new();
+    carrier.keys(&mut |name| names.push(name.to_owned()));
+    assert_eq!(names, ["mine", "other", "traceparent"]);
+    drop(carrier);
+    assert_eq!(Some(by_itself), *expected.headers());
 }
 
 #[test]

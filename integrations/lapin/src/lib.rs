@@ -44,7 +44,7 @@
 //! Context is written into the header table of every message, in place of older context if a message is sent on, unless the table would no longer
 //! fit into a frame with it. `DD_RABBITMQ_DISTRIBUTED_TRACING=false` keeps it out. Values that are no text are left alone.
 //!
-//! By hand: [`carrier`] reads, [`write_headers`] writes.
+//! By hand: [`carrier`] reads, [`write_headers`] writes; [`table`] does both with a table that is in no message yet.
 //!
 //! # Data streams
 //!
@@ -70,7 +70,7 @@ pub use channel::Channel;
 pub use confirm::PublisherConfirm;
 pub use connection::Connection;
 pub use consumer::Consumer;
-pub use headers::{carrier, write_headers};
+pub use headers::{carrier, table, write_headers};
 pub use process::{ProcessSpan, batch_span};
 
 /// The version of the library that is watched: a type of another one is another type, and does not compile with these.
