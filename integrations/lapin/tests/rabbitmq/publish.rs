@@ -154,6 +154,19 @@ async fn with_confirms_the_span_ends_when_the_broker_has_answered() {
     drop(publish().await.unwrap());
     assert!(!only(&recorder).error);
     assert_eq!(channel.wait_for_confirms().await.unwrap(), []);
+
+    // What came back goes to whoever asks for all of it.
+    let nowhere = name("nowhere");
+    let properties = BasicProperties::default();
+    let confirm = channel
+        .basic_publish("".into(), (&*nowhere).into(), MANDATORY, b"tea", properties)
+        .await
+        .unwrap();
+    drop(confirm);
+    assert_eq!(only(&recorder).resource, nowhere);
+    let returned = channel.wait_for_confirms().await.unwrap();
+    let codes: Vec<_> = returned.iter().map(|message| message.reply_code).collect();
+    assert_eq!(codes, [312]);
 }
 
 #[tokio::test]
