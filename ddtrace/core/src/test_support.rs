@@ -146,6 +146,18 @@ impl Recorder {
     pub fn take(&self) -> Vec<SpanData> {
         self.take_chunks().into_iter().flatten().collect()
     }
+
+    /// The only span of chunks that are complete.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or if there are several.
+    #[track_caller]
+    pub fn take_only(&self) -> SpanData {
+        let mut spans = self.take();
+        assert_eq!(spans.len(), 1, "there should be one span: {spans:#?}");
+        spans.remove(0)
+    }
 }
 
 impl Drop for Recorder {
