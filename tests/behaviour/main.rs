@@ -19,7 +19,6 @@ mod remote_config;
 mod sending;
 mod shop;
 mod soak;
-mod sqlx_lines;
 mod sqlx_macros;
 mod sqlx_mysql;
 mod sqlx_postgres;
