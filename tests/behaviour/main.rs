@@ -22,6 +22,7 @@ mod soak;
 mod sqlx_macros;
 mod sqlx_mysql;
 mod sqlx_postgres;
+mod sqlx_weather;
 mod startup;
 mod statistics;
 mod telemetry;
