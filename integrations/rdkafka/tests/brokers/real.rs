@@ -78,8 +78,10 @@ fn offsets_lag_and_times_are_the_broker_s() {
     let told = told("measured");
     let last = |what: &str, partition: i32| -> i64 {
         let start = format!("{what} {partition} ");
-        let all = told.iter().filter_map(|it| it.strip_prefix(&start));
-        let number = all.last().unwrap_or_else(|| panic!("{start}: {told:?}"));
+        let mut all = told.iter().filter_map(|it| it.strip_prefix(&start));
+        let number = all
+            .next_back()
+            .unwrap_or_else(|| panic!("{start}: {told:?}"));
         let number = number.trim_start_matches("Some(").trim_end_matches(')');
         number.parse().unwrap()
     };
