@@ -7,7 +7,8 @@
 //! Batches of messages go through both in turns, in one process; the fastest batch of each counts, since whatever else the machine does only
 //! adds to it. Sending is putting into the library's queue; receiving is taking out of it what was fetched before.
 //!
-//! With a case as argument (`send bare`, `send off`, `send on`, `receive bare`, `receive on`) it makes one batch for callgrind, which is to
+//! With a case as argument (`send bare`, `send off`, `send on`, `receive bare`, `receive read`, which looks at all
+//! headers with the library alone, `receive on`) it makes one batch for callgrind, which is to
 //! count what [`counted`] does and nothing else: instructions of the other threads, which are librdkafka's, are not among it.
 //!
 //! ```text
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use ddtrace_core::test_support::Recorder;
 use rdkafka::consumer::Consumer as _;
+use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -132,6 +134,8 @@ fn counted(work: impl FnOnce()) {
 
 /// One batch after another that brings everything into its steady state.
 fn count_sending(cluster: &str, which: &str) {
+    let enabled = if which == "on" { "true" } else { "false" };
+    let recorder = Recorder::with_variables(&[("DD_TRACE_KAFKA_ENABLED", enabled)]);
     macro_rules! count {
         ($producer:ty) => {
             let producer: $producer = config(cluster).create().expect("a producer");
@@ -145,11 +149,10 @@ fn count_sending(cluster: &str, which: &str) {
             producer
                 .flush(Duration::from_secs(600))
                 .expect("they arrive");
+            recorder.take();
             counted(batch);
         };
     }
-    let enabled = if which == "on" { "true" } else { "false" };
-    let _recorder = Recorder::with_variables(&[("DD_TRACE_KAFKA_ENABLED", enabled)]);
     if which == "bare" {
         count!(rdkafka::producer::BaseProducer);
     } else {
@@ -158,7 +161,7 @@ fn count_sending(cluster: &str, which: &str) {
 }
 
 fn count_receiving(cluster: &str, which: &str) {
-    let _recorder = Recorder::with_variables(&[]);
+    let recorder = Recorder::with_variables(&[]);
     let producer: ddtrace_rdkafka::BaseProducer = config(cluster).create().expect("a producer");
     for _ in 0..2 * BATCH {
         let record = BaseRecord::to(TOPIC).partition(0).key("key");
@@ -171,6 +174,7 @@ fn count_receiving(cluster: &str, which: &str) {
     beginning
         .add_partition_offset(TOPIC, 0, Offset::Beginning)
         .expect("a list");
+    let reads_headers = which == "read";
     macro_rules! count {
         ($consumer:ty) => {
             let mut config = config(cluster);
@@ -182,14 +186,19 @@ fn count_receiving(cluster: &str, which: &str) {
             let batch = || {
                 for _ in 0..BATCH {
                     let message = consumer.poll(Duration::from_secs(600));
-                    message.expect("a message").expect("no error");
+                    let message = message.expect("a message").expect("no error");
+                    if reads_headers {
+                        let headers = message.headers().expect("headers");
+                        std::hint::black_box(headers.iter().last());
+                    }
                 }
             };
             batch();
+            recorder.take();
             counted(batch);
         };
     }
-    if which == "bare" {
+    if which != "on" {
         count!(rdkafka::consumer::BaseConsumer);
     } else {
         count!(ddtrace_rdkafka::BaseConsumer);
