@@ -35,12 +35,17 @@ impl ConnectionLike for Nobody {
     }
 }
 
+thread_local! {
+    /// One for all inputs: what a recorder was made with stays in memory.
+    static RECORDER: Recorder = Recorder::new();
+}
+
 /// A byte for what a pipeline is said to be, then the bytes of one, as they are sent or as lines of words.
 pub fn redis_command(data: &[u8]) {
     let [first, data @ ..] = data else {
         return;
     };
-    let recorder = Recorder::new();
+    RECORDER.with(Recorder::take);
     let server = "redis://localhost/".into_connection_info();
     let mut connection = Traced::new(Nobody, &server.expect("an address"));
     let (offset, count) = (usize::from(first % 4), usize::from(first / 4));
@@ -66,7 +71,7 @@ pub fn redis_command(data: &[u8]) {
     let piped = connection.req_packed_commands(&packed, 0, length);
     assert!(piped.is_ok());
 
-    let spans = recorder.take();
+    let spans = RECORDER.with(Recorder::take);
     assert_eq!(spans.len(), 3, "each call has a span");
     let hidden = !data
         .windows(SECRET.len())
