@@ -9,3 +9,4 @@ pub mod core;
 pub mod corpus;
 pub mod data_streams;
 pub mod llmobs;
+pub mod redis;

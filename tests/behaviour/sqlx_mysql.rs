@@ -140,48 +140,6 @@ macro_rules! tests {
             }
 
             #[tokio::test]
-            async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_error() {
-                let Some((pool, options)) = pool().await else {
-                    return;
-                };
-                let other = MySqlPool::connect_with(options).await.unwrap();
-                let recorder = Recorder::new();
-                let mut connection = pool.acquire().await.unwrap();
-                let id: u64 = $sqlx::query_scalar("SELECT CAST(connection_id() AS UNSIGNED)")
-                    .fetch_one(connection.inner_mut().as_mut())
-                    .await
-                    .unwrap();
-                let sleep = $sqlx::query("SELECT sleep(600)").execute(&mut connection);
-                let kill = async {
-                    let sleeping = "SELECT 1 FROM information_schema.processlist \
-                        WHERE id = ? AND info LIKE '%sleep(600)%'";
-                    while $sqlx::query(sleeping)
-                        .bind(id)
-                        .fetch_optional(&other)
-                        .await
-                        .unwrap()
-                        .is_none()
-                    {
-                        tokio::task::yield_now().await;
-                    }
-                    $sqlx::query("KILL CONNECTION ?").bind(id).execute(&other).await.unwrap();
-                };
-                let (error, ()) = tokio::join!(sleep, kill);
-                let error = error.unwrap_err();
-                let span = recorder.take_only();
-                assert!(span.error);
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-                // The connection is gone for good, and says so.
-                let error = $sqlx::query("SELECT 1")
-                    .execute(&mut connection)
-                    .await
-                    .unwrap_err();
-                let span = recorder.take_only();
-                assert!(span.error);
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-            }
-
-            #[tokio::test]
             async fn comments_arrive_at_the_database() {
                 // I11, I12
                 let service = "dddb='ddtrace',dddbs='mysql',dde='prod',ddh='127.0.0.1',ddps='test',ddpv='1.2'";

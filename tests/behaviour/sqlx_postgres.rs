@@ -127,52 +127,6 @@ macro_rules! tests {
             }
 
             #[tokio::test]
-            async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_error()
-            {
-                let Some((pool, options)) = pool().await else {
-                    return;
-                };
-                let other = PgPool::connect_with(options).await.unwrap();
-                let recorder = Recorder::new();
-                let mut connection = pool.acquire().await.unwrap();
-                let id: i32 = $sqlx::query_scalar("SELECT pg_backend_pid()")
-                    .fetch_one(connection.inner_mut().as_mut())
-                    .await
-                    .unwrap();
-                let sleep = $sqlx::query("SELECT pg_sleep(600)").execute(&mut connection);
-                let kill = async {
-                    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                        WHERE pid = $1 AND state = 'active' AND query LIKE '%pg_sleep%'";
-                    while $sqlx::query(kill)
-                        .bind(id)
-                        .fetch_optional(&other)
-                        .await
-                        .unwrap()
-                        .is_none()
-                    {
-                        tokio::task::yield_now().await;
-                    }
-                };
-                let (error, ()) = tokio::join!(sleep, kill);
-                let error = error.unwrap_err();
-                let code = error.as_database_error().and_then(|error| error.code());
-                assert_eq!(code.as_deref(), Some("57P01"), "{error}");
-                let span = recorder.take_only();
-                assert!(span.error);
-                assert_eq!(span.meta("error.type"), Some("database"));
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-                assert_eq!(span.meta("db.response.status_code"), Some("57P01"));
-                // The connection is gone for good, and says so.
-                let error = $sqlx::query("SELECT 1")
-                    .execute(&mut connection)
-                    .await
-                    .unwrap_err();
-                let span = recorder.take_only();
-                assert!(span.error);
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-            }
-
-            #[tokio::test]
             async fn time_limits_of_server_and_client_end_the_span_once() {
                 let Some((pool, _)) = pool().await else {
                     return;

@@ -15,6 +15,8 @@ struct Dialect {
     sleeps: &'static str,
     /// Ends the connection of a number.
     end: &'static str,
+    /// The code by which the server says so, if it says anything.
+    ended: Option<&'static str>,
     /// Statements end after 20 ms.
     limit: &'static str,
     /// The code of a statement that took longer.
@@ -39,6 +41,7 @@ const POSTGRES: Dialect = Dialect {
     sleeps: "SELECT count(*) FROM pg_stat_activity \
         WHERE pid = $1::int8 AND state = 'active' AND query LIKE '%pg_sleep(600)%'",
     end: "SELECT pg_terminate_backend($1::int8::int4)",
+    ended: Some("57P01"),
     limit: "SET statement_timeout = 20",
     over_limit: "57014",
     no_database: "3D000",
@@ -56,6 +59,7 @@ const MARIADB: Dialect = Dialect {
     sleeps: "SELECT count(*) FROM information_schema.processlist \
         WHERE id = ? AND info LIKE '%sleep(600)%'",
     end: "KILL CONNECTION ?",
+    ended: None,
     limit: "SET max_statement_time = 0.02",
     over_limit: "70100",
     no_database: "42000",
@@ -185,6 +189,74 @@ macro_rules! tests {
                 // The server has not noticed.
                 let end = $sqlx::query(DIALECT.end).bind(id);
                 end.execute(&mut other).await.unwrap();
+            }
+
+            #[tokio::test]
+            async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_error()
+            {
+                let Some(options) = server() else {
+                    return;
+                };
+                let mut other = Connection::connect_with(&options).await.unwrap();
+                let mut connection = open(&options).await;
+                let id = number(&mut connection).await;
+                let recorder = Recorder::new();
+                let sleep = $sqlx::query(DIALECT.sleep).execute(&mut connection);
+                let end = async {
+                    sleeping(id, &mut other).await;
+                    let end = $sqlx::query(DIALECT.end).bind(id);
+                    end.execute(&mut other).await.unwrap();
+                };
+                let (answer, ()) = tokio::join!(sleep, end);
+                let error = answer.unwrap_err();
+                let span = recorder.take_only();
+                assert!(span.error);
+                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
+                if let Some(ended) = DIALECT.ended {
+                    assert_eq!(code(&error), ended);
+                    assert_eq!(span.meta("error.type"), Some("database"));
+                    assert_eq!(span.meta("db.response.status_code"), Some(ended));
+                }
+                // The connection is gone for good, and says so.
+                let query = $sqlx::query("SELECT 1").execute(&mut connection);
+                let error = query.await.unwrap_err();
+                let span = recorder.take_only();
+                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
+            }
+
+            #[tokio::test]
+            async fn a_pool_without_a_free_connection_says_so_as_the_library_does() {
+                let Some(options) = server() else {
+                    return;
+                };
+                let pool = || {
+                    let limit = std::time::Duration::from_millis(50);
+                    let one = PoolOptions::new().max_connections(1).acquire_timeout(limit);
+                    one.connect_lazy_with(options.clone())
+                };
+                // A loaded machine may need longer than that to open one.
+                async fn held(pool: &Pool) -> $sqlx::pool::PoolConnection<$sqlx::$Database> {
+                    loop {
+                        if let Ok(connection) = pool.acquire().await {
+                            return connection;
+                        }
+                    }
+                }
+                let bare: Pool = pool();
+                let _held = held(&bare).await;
+                let bare = $sqlx::query("SELECT 1").execute(&bare).await.unwrap_err();
+                let pool = Traced::new(pool());
+                let _held = held(pool.inner()).await;
+                let recorder = Recorder::new();
+                let error = $sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+                assert!(matches!(error, Error::PoolTimedOut), "{error:?}");
+                assert_eq!(error.to_string(), bare.to_string());
+                let span = recorder.take_only();
+                assert_eq!(span.meta("error.type"), Some("pool_timed_out"));
+                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
+                let acquired = pool.acquire().await.map(drop).unwrap_err();
+                assert_eq!(acquired.to_string(), bare.to_string());
+                assert!(recorder.take().is_empty(), "nobody asked for such spans");
             }
 
             #[tokio::test]

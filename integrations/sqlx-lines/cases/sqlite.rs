@@ -197,9 +197,15 @@ async fn connections_and_transactions_are_traced_in_every_spelling() {
         .await
         .unwrap();
     nested.rollback().await.unwrap();
-    drop(connection);
     let names: Vec<_> = recorder.take().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["sqlite.query", "sqlite.connection.rollback"]);
+
+    let mut begun = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query(count).fetch_one(&mut *begun).await.unwrap();
+    begun.commit().await.unwrap();
+    drop(connection);
+    let names: Vec<_> = recorder.take().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["sqlite.query", "sqlite.connection.commit"]);
 
     let mut transaction = pool.begin().await.unwrap();
     sqlx::query("DELETE FROM cups WHERE owner = 'ada'")

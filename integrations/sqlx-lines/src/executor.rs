@@ -109,6 +109,26 @@ macro_rules! executors {
             }
         }
 
+        impl<C> Session<C>
+        where
+            C: DerefMut,
+            C::Target: Connection + Sized,
+        {
+            /// Begins a transaction with a statement of one's own; see [`Connection::begin_with`].
+            ///
+            /// # Errors
+            ///
+            /// Those of [`Connection::begin_with`].
+            pub async fn begin_with(
+                &mut self,
+                statement: $beginning,
+            ) -> Result<Traced<Transaction<'_, <C::Target as Connection>::Database>>, Error> {
+                let target = self.target().clone();
+                let transaction = (**self.inner_mut()).begin_with(statement).await?;
+                Ok(Traced::with_target(transaction, target))
+            }
+        }
+
         /// Every connection: from a pool, in a transaction, or one behind a reference.
         impl<'s, C, DB> Executor<'s> for &'s mut Session<C>
         where

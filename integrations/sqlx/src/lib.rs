@@ -38,7 +38,7 @@
 //! [`Session`], which is an executor as well. What this wrapper shares with that of the other line is in `integrations/sqlx-lines`.
 //!
 //! What gets around it: the wrapped value itself, by [`Session::inner_mut`] or by coercion to `&mut SqliteConnection` where
-//! a function asks for that. Such a function can wrap what it got with `Traced::new(connection)`, or take
+//! a function asks for that, and what sqlx hands to the closure of `connection.transaction(…)`. Such a function can wrap what it got with `Traced::new(connection)`, or take
 //! `impl Executor` instead. sqlx's migrator wants the pool itself: `migrator.run(pool.inner())`.
 //!
 //! # Features
