@@ -5,6 +5,7 @@
 //!
 //! * [`wait`]: polling with a deadline, in place of sleeping;
 //! * [`process`]: children that end with the test, whatever happens;
+//! * [`proxy`]: connections that are cut or refused;
 //! * [`http`]: requests to the peers' control interfaces;
 //! * [`kafka`]: brokers, real or played;
 //! * [`service`]: which peers are there, and what to do when one is not;
@@ -16,6 +17,7 @@ pub mod http;
 pub mod kafka;
 pub mod payload;
 pub mod process;
+pub mod proxy;
 pub mod service;
 pub mod test_agent;
 pub mod wait;
