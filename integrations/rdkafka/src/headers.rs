@@ -106,154 +106,157 @@ impl Raw<'_> {
 
 /// The headers of a message that is about to be sent: the user's, and behind them what is written here.
 ///
-/// What is written is kept apart, in one piece of memory and mostly on the stack, until all of it is known. librdkafka is
-/// then told how many headers there will be, and asked nothing about those that nobody but us has written.
+/// Each look at a header is a call of librdkafka, and so is each comparison of names. So the user's are looked at once, and
+/// from then on [`Names`] says of nearly every name that is written that nothing is to be replaced.
 pub(crate) struct Outgoing {
-    /// The user's, without those that were written anew.
-    given: Option<OwnedHeaders>,
-    written: SmallVec<[Place; 8]>,
-    /// Names, each followed by its value.
-    bytes: SmallVec<[u8; 512]>,
+    /// Nothing while there are none at all.
+    headers: Option<OwnedHeaders>,
+    had_none: bool,
+    /// How many of them are the user's.
+    of_user: usize,
+    /// Which names there may be.
+    names: Names,
+    /// Bytes of all names and values.
+    size: usize,
 }
 
-/// Where a header is that was written here.
-#[derive(Clone, Copy)]
-struct Place {
-    at: usize,
-    name: usize,
-    value: usize,
+/// A set of names that forgets most of each: one that is not in it is not there, in no spelling; one that is in it may be.
+#[derive(Clone, Copy, Default)]
+struct Names(u64);
+
+impl Names {
+    /// Of the names of trace context and of data streams hardly two have the same.
+    fn bit(name: &[u8]) -> u64 {
+        // Both cases of a letter differ in this bit alone.
+        const CASE: u8 = 0x20;
+        let last = usize::from(name.last().map_or(0, |last| last | CASE));
+        1 << ((name.len() ^ (last << 1)) % 64)
+    }
+
+    fn insert(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    fn may_have(self, name: &[u8]) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
 }
 
 impl Outgoing {
     pub(crate) fn new(headers: Option<OwnedHeaders>) -> Self {
-        Self {
-            given: headers,
-            written: SmallVec::new(),
-            bytes: SmallVec::new(),
+        let mut this = Self {
+            had_none: headers.is_none(),
+            of_user: 0,
+            names: Names::default(),
+            size: 0,
+            headers,
+        };
+        if this.headers.is_some() {
+            this.look_at_all();
         }
+        this
+    }
+
+    /// Finds out what the user has given.
+    fn look_at_all(&mut self) {
+        let (mut names, mut size) = (Names::default(), 0);
+        for raw in self.iter() {
+            names.insert(raw.name.to_bytes());
+            size += raw.size();
+        }
+        (self.names, self.size) = (names, size);
+        self.of_user = self.headers.as_ref().map_or(0, |headers| headers.count());
     }
 
     /// Bytes of all names and values.
     pub(crate) fn size(&self) -> usize {
-        let given: usize = self.given_ones().map(|raw| raw.size()).sum();
-        let written = self.written.iter().map(|it| it.name + it.value);
-        given + written.sum::<usize>()
+        self.size
     }
 
     /// Takes back what was written here if the message would be larger with it than the library allows. `body` is the
     /// size of its value and key.
-    pub(crate) fn fit(&mut self, body: usize, largest: usize) {
+    pub(crate) fn fit(self, body: usize, largest: usize) -> Self {
         /// More than the lengths of a name and a value take.
         const LENGTHS: usize = 10;
         /// More than what every message has takes.
         const MESSAGE: usize = 128;
-        let count = self.given_count() + self.written.len();
-        if body + self.size() + count * LENGTHS + MESSAGE > largest {
-            self.written.clear();
+        let count = self.headers.as_ref().map_or(0, |headers| headers.count());
+        if body + self.size + count * LENGTHS + MESSAGE <= largest {
+            return self;
         }
+        let (written, headers) = self.into_parts();
+        Self::new(written.strip(headers))
     }
 
     /// What was written here, for [`Written::strip`], and the headers to send.
     pub(crate) fn into_parts(self) -> (Written, Option<OwnedHeaders>) {
         let written = Written {
-            had_none: self.given.is_none(),
-            of_user: self.given_count(),
+            had_none: self.had_none,
+            of_user: self.of_user,
         };
-        if self.written.is_empty() {
-            return (written, self.given);
-        }
-        let (places, bytes) = (self.written, self.bytes);
-        let headers = self
-            .given
-            .unwrap_or_else(|| OwnedHeaders::new_with_capacity(places.len()));
-        let headers = places.iter().fold(headers, |headers, place| {
-            // Names came as text.
-            let name = std::str::from_utf8(place.name(&bytes)).unwrap_or_default();
-            headers.insert(Header {
-                key: name,
-                value: Some(place.value(&bytes)),
-            })
-        });
-        (written, Some(headers))
+        (written, self.headers)
     }
 
-    fn given_count(&self) -> usize {
-        self.given.as_ref().map_or(0, |headers| headers.count())
-    }
-
-    /// The user's headers, as far as they are looked at.
-    fn given_ones(&self) -> impl Iterator<Item = Raw<'_>> {
-        let headers = self.given.as_ref().map(OwnedHeaders::as_borrowed);
+    fn iter(&self) -> impl Iterator<Item = Raw<'_>> {
+        let headers = self.headers.as_ref().map(OwnedHeaders::as_borrowed);
         let count = headers.map_or(0, BorrowedHeaders::count).min(MAX_HEADERS);
         (0..count).filter_map(move |index| at(headers?, index))
     }
 
-    /// Takes the user's headers of a name away, in whatever spelling: a message that is sent on has the context of whoever
-    /// sent it before.
+    /// Takes out what has a name, in whatever spelling: a message that is sent on has the context of whoever sent it before.
+    #[cold]
     fn remove(&mut self, name: &str) {
-        let spellings = self.given_ones().filter(|raw| raw.is_named(name));
-        let spellings: SmallVec<[CString; 1]> = spellings.map(|raw| raw.name.to_owned()).collect();
-        if let Some(headers) = &mut self.given {
-            for name in &spellings {
-                remove(headers, name);
-            }
+        let found: SmallVec<[(usize, CString, usize); 1]> = self
+            .iter()
+            .enumerate()
+            .filter(|(_, raw)| raw.is_named(name))
+            .map(|(index, raw)| (index, raw.name.to_owned(), raw.size()))
+            .collect();
+        let of_user = self.of_user;
+        self.of_user -= found.iter().filter(|(at, ..)| *at < of_user).count();
+        let Some(headers) = &mut self.headers else {
+            return;
+        };
+        for (_, name, size) in &found {
+            remove(headers, name);
+            self.size -= size;
         }
-    }
-}
-
-impl Place {
-    fn name(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.at..][..self.name]
-    }
-
-    fn value(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.at + self.name..][..self.value]
     }
 }
 
 impl Carrier for Outgoing {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        let is_named = |place: &&Place| {
-            place
-                .name(&self.bytes)
-                .eq_ignore_ascii_case(name.as_bytes())
-        };
-        if let Some(place) = self.written.iter().find(is_named) {
-            return Some(place.value(&self.bytes));
+        if !self.names.may_have(name.as_bytes()) {
+            return None;
         }
-        self.given_ones()
+        self.iter()
             .filter(|raw| raw.is_named(name))
             .filter_map(|raw| raw.value)
             .last()
     }
 
     fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
-        self.given_ones()
+        self.iter()
             .filter_map(|raw| raw.name.to_str().ok())
-            .for_each(&mut *visit);
-        self.written
-            .iter()
-            .filter_map(|place| std::str::from_utf8(place.name(&self.bytes)).ok())
             .for_each(visit);
     }
 }
 
 impl CarrierMut for Outgoing {
     fn set(&mut self, name: &str, value: &[u8]) {
-        let bytes = &self.bytes;
-        // What was written of it before stays behind among the bytes, which is rare.
-        self.written
-            .retain(|place| !place.name(bytes).eq_ignore_ascii_case(name.as_bytes()));
-        if self.given.is_some() {
+        /// More than trace context and data streams write.
+        const USUAL: usize = 10;
+        if self.names.may_have(name.as_bytes()) {
             self.remove(name);
         }
-        self.written.push(Place {
-            at: self.bytes.len(),
-            name: name.len(),
-            value: value.len(),
-        });
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.extend_from_slice(value);
+        self.names.insert(name.as_bytes());
+        self.size += name.len() + value.len();
+        let headers = self.headers.take();
+        let headers = headers.unwrap_or_else(|| OwnedHeaders::new_with_capacity(USUAL));
+        self.headers = Some(headers.insert(Header {
+            key: name,
+            value: Some(value),
+        }));
     }
 }
 
@@ -388,6 +391,23 @@ mod tests {
         assert!(written.strip(sent).is_none());
         let (written, sent) = Outgoing::new(Some(OwnedHeaders::new())).into_parts();
         assert_eq!(written.strip(sent).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn sizes_are_counted_through_everything() {
+        let given = headers(&[("baggage", b"old"), ("mine", b"1"), ("Baggage", b"older")]);
+        let mut outgoing = Outgoing::new(Some(given));
+        assert_eq!(outgoing.size(), 10 + 5 + 12);
+        // Names that are told apart only by looking: the same length and last letter.
+        for (name, value) in [("luggage", "12"), ("BAGGAGE", "123"), ("garbage", "")] {
+            outgoing.set(name, value.as_bytes());
+            assert_eq!(outgoing.get(name), Some(value.as_bytes()));
+        }
+        let size = outgoing.iter().map(|raw| raw.size()).sum::<usize>();
+        assert_eq!((outgoing.size(), size), (5 + 9 + 10 + 7, 5 + 9 + 10 + 7));
+        let (written, sent) = outgoing.into_parts();
+        let back = written.strip(sent).unwrap();
+        assert_eq!(list(&back), [("mine".to_owned(), b"1".to_vec())]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Sending {
             }
             event
         });
-        headers.fit(body, servers.largest_message());
+        let headers = headers.fit(body, servers.largest_message());
         let (written, headers) = headers.into_parts();
         Self {
             span,

@@ -9,6 +9,7 @@
 
 use crate::sampling::Probability;
 use crate::stack_text::StackText;
+use crate::text::{split_ascii, split_once_ascii};
 
 /// How the member begins.
 pub(super) const PREFIX: &str = "ot=";
@@ -54,8 +55,8 @@ impl<'a> Probabilities<'a> {
             text,
             ..Self::default()
         };
-        for item in text.split(';') {
-            match item.split_once(':') {
+        for item in split_ascii(text, b';') {
+            match split_once_ascii(item, b':') {
                 Some((RANDOMNESS, digits)) if digits.len() == DIGITS => {
                     read.randomness = parse_digits(digits);
                 }
@@ -103,8 +104,8 @@ impl<'a> Probabilities<'a> {
         if let Some(threshold) = &self.threshold {
             push("th:", threshold.as_str());
         }
-        let others = self.text.split(';').filter(|item| {
-            let key = item.split_once(':').map(|(key, _)| key);
+        let others = split_ascii(self.text, b';').filter(|item| {
+            let key = split_once_ascii(item, b':').map(|(key, _)| key);
             !item.trim().is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)
         });
         others.for_each(|item| push("", item));

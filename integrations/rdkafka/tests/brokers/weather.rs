@@ -184,6 +184,11 @@ fn a_group_that_changes_loses_no_message_and_no_trace() {
         (counts == [2, 2]).then_some(())
     });
     send(20, 40);
+    // A consumer that closes passes over what it has fetched and nobody has read.
+    until(|| {
+        read(&first);
+        (read(&second) == 40).then_some(())
+    });
     // The first one leaves without a word: the second gets its partitions.
     drop(first);
     until(|| {
