@@ -66,7 +66,7 @@ impl Middleware for TraceMiddleware {
             request.url(),
             request.headers(),
         );
-        request::inject(&settings, &mut span, request.headers_mut());
+        request::inject(&settings, &span, request.headers_mut());
         let SentBefore(count) = extensions.get().copied().unwrap_or_default();
         extensions.insert(SentBefore(count.saturating_add(1)));
         if count > 0 {

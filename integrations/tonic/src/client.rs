@@ -102,8 +102,7 @@ impl<S> Trace<S> {
         }
         if settings.own.distributed_tracing {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let _active = span.span().enter();
-            ddtrace_core::trace::inject(request.headers_mut());
+            ddtrace_core::trace::inject_span(span.span(), request.headers_mut());
         }
         Some(span)
     }

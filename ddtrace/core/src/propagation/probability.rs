@@ -103,6 +103,9 @@ impl<'a> Probabilities<'a> {
         if let Some(threshold) = &self.threshold {
             push("th:", threshold.as_str());
         }
+        if self.text.is_empty() {
+            return member;
+        }
         let others = self.text.split(';').filter(|item| {
             let key = item.split_once(':').map(|(key, _)| key);
             !item.trim().is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)

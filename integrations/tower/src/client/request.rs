@@ -8,8 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse};
-use ddtrace_core::http::endpoint;
-use ddtrace_core::instrument::{Enabled, Settings};
+use ddtrace_core::instrument::{Enabled, Settings, set_resource_by_path};
 use ddtrace_core::trace::{Site, Span};
 use http::header::HOST;
 use http::uri::Scheme;
@@ -105,8 +104,7 @@ impl<C: Client> RequestSpan<C> {
         }
         if settings.own.distributed_tracing {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let _active = span.enter();
-            ddtrace_core::trace::inject(request.headers_mut());
+            ddtrace_core::trace::inject_span(&span, request.headers_mut());
         }
         mark(request.extensions_mut());
         Some(Self {
@@ -139,7 +137,7 @@ fn describe<C: Client>(
     if settings.names_by_v1() {
         span.set_name("http.client.request");
     }
-    span.set_resource(&format!("{method} {}", endpoint(uri.path())));
+    set_resource_by_path(span, method, uri.path());
     let url = url(uri, authority.as_deref());
     settings
         .http()
@@ -165,15 +163,14 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
 
 /// The absolute URL of a request.
 fn url(uri: &Uri, authority: Option<&str>) -> String {
-    let mut url = String::with_capacity(64);
-    url.push_str(uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()));
-    url.push_str("://");
-    url.push_str(authority.unwrap_or_default());
-    url.push_str(
-        uri.path_and_query()
-            .map_or(uri.path(), |target| target.as_str()),
-    );
-    url
+    let target = uri.path_and_query().map(|target| target.as_str());
+    [
+        uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()),
+        "://",
+        authority.unwrap_or_default(),
+        target.unwrap_or(uri.path()),
+    ]
+    .concat()
 }
 
 impl<C: Client> Exchange for RequestSpan<C> {
