@@ -3,6 +3,8 @@
 mod bad_weather;
 mod ci_environment;
 mod data_streams;
+mod data_streams_requests;
+mod data_streams_weather;
 mod dependencies;
 mod disabled;
 mod dogstatsd;
@@ -14,6 +16,7 @@ mod logging;
 mod opentelemetry;
 mod program;
 mod python;
+mod rabbitmq;
 mod registry;
 mod remote_config;
 mod sending;

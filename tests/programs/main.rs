@@ -12,6 +12,8 @@ mod llmobs;
 mod logging;
 mod metrics;
 mod opentelemetry;
+mod rabbitmq;
+mod requests;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -73,7 +75,12 @@ fn main() {
         "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
         "data-streams" => data_streams::run(),
+        "data-streams-forked" => data_streams::forked(),
+        "data-streams-steady" => data_streams::steady(),
+        "data-streams-requests" => requests::run(),
+        "data-streams-requests-in-code" => requests::in_code(),
         "kafka" => kafka::run(&arguments[1..]),
+        "rabbitmq" => rabbitmq::run(&arguments[1..]),
         "llmobs" => llmobs::run(&arguments[1]),
         "registry" => annotated::registry(),
         "failing" => failing::run(),

@@ -61,7 +61,7 @@ fn send(client: &Client, mut request: Request) -> Result<Response, Error> {
         request.url(),
         request.headers(),
     );
-    request::inject(&settings, &span, request.headers_mut());
+    request::inject(&settings, &mut span, request.headers_mut());
     let active = span.enter();
     let result = client.execute(request);
     drop(active);

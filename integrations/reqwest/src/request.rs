@@ -1,9 +1,11 @@
 //! What the span of a request says, whichever client sends it.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 
-use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse};
+use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
+use ddtrace_core::http::without_urls;
 use ddtrace_core::instrument::{Enabled, Settings, set_resource_by_path};
 use ddtrace_core::trace::{Context, Site, Span, SpanKind};
 use reqwest::header::HeaderMap;
@@ -37,10 +39,13 @@ pub(crate) fn open(
 }
 
 /// Writes trace context into the headers of the request.
-pub(crate) fn inject(settings: &Enabled, span: &Span, headers: &mut HeaderMap) {
+pub(crate) fn inject(settings: &Enabled, span: &mut Span, headers: &mut HeaderMap) {
     if settings.own.distributed_tracing {
         // With tracing off, what came in with the request that is being served goes on from here.
         ddtrace_core::trace::inject_span(span, headers);
+        if span.is_recording() {
+            events::dispatch::<OutgoingHeaders<'_>>(|| OutgoingHeaders::new(span, "http", headers));
+        }
     }
 }
 
@@ -112,7 +117,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         .map_or("request", |(_, kind)| kind)
 }
 
-/// The error's causes. Its own text has the URL in it, secrets of the query string and all.
+/// The error's causes, without the URLs that these may have in them. Its own text has the request's, secrets of the query string and all.
 pub(crate) fn message(error: &Error) -> String {
     let mut message = String::from("the request failed");
     let mut source = error.source();
@@ -121,5 +126,8 @@ pub(crate) fn message(error: &Error) -> String {
         let _ = write!(message, ": {cause}");
         source = cause.source();
     }
-    message
+    match without_urls(&message) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => message,
+    }
 }

@@ -52,14 +52,14 @@ async fn send(client: &Client, mut request: Request) -> Result<Response, Error> 
         return client.execute(request).await;
     };
     let taps = tap::offer(&request);
-    let span = request::open(
+    let mut span = request::open(
         &settings,
         taps.context().as_ref(),
         request.method(),
         request.url(),
         request.headers(),
     );
-    request::inject(&settings, &span, request.headers_mut());
+    request::inject(&settings, &mut span, request.headers_mut());
     let observe = move |result: &Result<Response, Error>, span: &mut Span| match result {
         Ok(response) => request::answered(span, &settings, response.status(), response.headers()),
         Err(error) => request::failed(span, error),

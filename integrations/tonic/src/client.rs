@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::task::{Context, Poll};
 
+use ddtrace_core::events::{self, OutgoingHeaders};
 use ddtrace_core::trace::{Site, Span, SpanKind, Tag, Value};
 use ddtrace_tower::exchange::{ExchangeFuture, TracedBody};
 use http::{Request, Response, Uri};
@@ -83,7 +84,8 @@ impl<S> Trace<S> {
         let path = request.uri().path();
         let kind = self.layer.descriptors.kind_of(path);
         let span = Span::start(&CALL);
-        let mut span = CallSpan::new(span, Side::Client, &settings, path, request.headers(), kind);
+        let is_carrying = settings.own.distributed_tracing;
+        let mut span = CallSpan::new(span, Side::Client, settings, path, request.headers(), kind);
         let authority = request.uri().authority();
         let target = self.layer.target.as_ref();
         if let Some(authority) = authority.or_else(|| target?.authority()) {
@@ -100,9 +102,14 @@ impl<S> Trace<S> {
                 ),
             ]);
         }
-        if settings.own.distributed_tracing {
+        if is_carrying {
             // With tracing off, what came in with the request that is being served goes on from here.
             ddtrace_core::trace::inject_span(span.span(), request.headers_mut());
+            if span.span().is_recording() {
+                events::dispatch::<OutgoingHeaders<'_>>(|| {
+                    OutgoingHeaders::new(span.span(), "grpc", request.headers_mut())
+                });
+            }
         }
         Some(span)
     }

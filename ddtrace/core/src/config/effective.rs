@@ -207,6 +207,10 @@ pub struct Config {
     pub hostname: Option<String>,
     /// Both ends included.
     pub http_server_error_statuses: Vec<(u16, u16)>,
+    /// Both ends included.
+    pub grpc_server_error_statuses: Vec<(u16, u16)>,
+    /// Both ends included.
+    pub grpc_client_error_statuses: Vec<(u16, u16)>,
     /// Header names in lower case, each with its tag; an empty tag means the usual name.
     pub header_tags: Vec<(String, String)>,
     /// Also true with AppSec.
@@ -280,6 +284,7 @@ pub struct Config {
     pub appsec_enabled: Option<bool>,
     pub profiling_enabled: bool,
     pub data_streams_enabled: bool,
+    pub data_streams_http: bool,
     pub data_streams_interval: Duration,
     /// A JSON array, not looked into.
     pub data_streams_transaction_extractors: Option<String>,

@@ -145,6 +145,14 @@ settings! {
     DD_HOSTNAME => text(),
     /// Statuses that mark a span as an error.
     DD_TRACE_HTTP_SERVER_ERROR_STATUSES => of(Kind::StatusRanges, "500-599").empty_is_value(),
+    /// Codes of gRPC, as numbers, that mark the span of a server as an error.
+    DD_GRPC_SERVER_ERROR_STATUSES => of(Kind::StatusRanges, "1-16")
+        .aliases(&["DD_TRACE_GRPC_SERVER_ERROR_STATUSES"])
+        .empty_is_value(),
+    /// Codes of gRPC, as numbers, that mark the span of a client as an error.
+    DD_GRPC_CLIENT_ERROR_STATUSES => of(Kind::StatusRanges, "1-16")
+        .aliases(&["DD_TRACE_GRPC_CLIENT_ERROR_STATUSES"])
+        .empty_is_value(),
     /// Headers that become tags.
     DD_TRACE_HEADER_TAGS => optional(Kind::HeaderTags),
     /// Whether the address of the client becomes a tag.
@@ -301,6 +309,8 @@ settings! {
     DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
     /// Whether the paths of messages through queues are measured.
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// Whether requests are checkpoints of these paths, too: those that HTTP and gRPC servers answer, and those that clients send. In Java they are whenever data streams are.
+    DD_DATA_STREAMS_HTTP_ENABLED => flag(false).products(&["data streams"]),
     /// Headers whose values are ids of transactions: a JSON array of objects with `name` (the checkpoint), `type` (`HTTP_IN_HEADERS`, `HTTP_OUT_HEADERS`, `KAFKA_CONSUME_HEADERS`, `KAFKA_PRODUCE_HEADERS`) and `value` (the header).
     DD_DATA_STREAMS_TRANSACTION_EXTRACTORS => optional(Kind::JsonArray).products(&["data streams"]),
     /// For tests: seconds that data streams are added up before they are sent.

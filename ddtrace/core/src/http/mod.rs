@@ -19,4 +19,4 @@ pub use header_tags::HeaderTags;
 pub use query::{InvalidExpression, QueryTagging};
 pub use status::{ErrorStatuses, InvalidStatuses};
 pub(crate) use url::Peer;
-pub use url::{UrlParts, hostname, sanitize_url};
+pub use url::{UrlParts, hostname, sanitize_url, without_urls};
