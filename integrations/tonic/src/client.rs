@@ -104,9 +104,7 @@ impl<S> Trace<S> {
         }
         if is_carrying {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let active = span.span().enter();
-            ddtrace_core::trace::inject(request.headers_mut());
-            drop(active);
+            ddtrace_core::trace::inject_span(span.span(), request.headers_mut());
             if span.span().is_recording() {
                 events::dispatch::<OutgoingHeaders<'_>>(|| {
                     OutgoingHeaders::new(span.span(), "grpc", request.headers_mut())

@@ -45,6 +45,11 @@ pub trait CarrierMut {
     ///
     /// Names and values of trace context are printable ASCII; other products may write any bytes.
     fn set(&mut self, name: &str, value: &[u8]);
+
+    /// Makes room for so many names, where that spares growing several times.
+    fn reserve(&mut self, more: usize) {
+        let _ = more;
+    }
 }
 
 impl<C: Carrier + ?Sized> Carrier for &C {
@@ -149,25 +154,41 @@ impl CarrierMut for HeaderMap {
         // An error means that the map is at its maximum of 32,768 headers; then the context is lost, not the request.
         let _ = self.try_insert(name, value);
     }
+
+    fn reserve(&mut self, more: usize) {
+        // The same error, which the insertions meet again.
+        let _ = self.try_reserve(more);
+    }
 }
 
 /// Header names that need no allocation; parsing any other name copies it.
 fn static_name(name: &str) -> Option<HeaderName> {
-    Some(match name {
-        "x-datadog-trace-id" => HeaderName::from_static("x-datadog-trace-id"),
-        "x-datadog-parent-id" => HeaderName::from_static("x-datadog-parent-id"),
-        "x-datadog-sampling-priority" => HeaderName::from_static("x-datadog-sampling-priority"),
-        "x-datadog-origin" => HeaderName::from_static("x-datadog-origin"),
-        "x-datadog-tags" => HeaderName::from_static("x-datadog-tags"),
-        "traceparent" => HeaderName::from_static("traceparent"),
-        "tracestate" => HeaderName::from_static("tracestate"),
-        "x-b3-traceid" => HeaderName::from_static("x-b3-traceid"),
-        "x-b3-spanid" => HeaderName::from_static("x-b3-spanid"),
-        "x-b3-sampled" => HeaderName::from_static("x-b3-sampled"),
-        "x-b3-flags" => HeaderName::from_static("x-b3-flags"),
-        "b3" => HeaderName::from_static("b3"),
-        "baggage" => HeaderName::from_static("baggage"),
-        _ => return None,
+    // As a constant a name is checked by the compiler, and made of four words; called at run time it is checked byte by byte.
+    macro_rules! names {
+        ($($text:literal)*) => {
+            match name {
+                $($text => {
+                    const NAME: HeaderName = HeaderName::from_static($text);
+                    NAME
+                })*
+                _ => return None,
+            }
+        };
+    }
+    Some(names! {
+        "x-datadog-trace-id"
+        "x-datadog-parent-id"
+        "x-datadog-sampling-priority"
+        "x-datadog-origin"
+        "x-datadog-tags"
+        "traceparent"
+        "tracestate"
+        "x-b3-traceid"
+        "x-b3-spanid"
+        "x-b3-sampled"
+        "x-b3-flags"
+        "b3"
+        "baggage"
     })
 }
 

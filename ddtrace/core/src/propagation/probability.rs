@@ -104,6 +104,9 @@ impl<'a> Probabilities<'a> {
         if let Some(threshold) = &self.threshold {
             push("th:", threshold.as_str());
         }
+        if self.text.is_empty() {
+            return member;
+        }
         let others = split_ascii(self.text, b';').filter(|item| {
             let key = split_once_ascii(item, b':').map(|(key, _)| key);
             !item.trim().is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)

@@ -239,21 +239,28 @@ impl<'a> Member<'a> {
 /// The whole header for the next service; empty if there is nothing to say.
 pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_BYTES> {
     let mut header = StackText::<MAX_BYTES>::new();
-    let member = build_member(context, span_id);
-    let mut fits = member.is_empty() || header.push(member.as_str());
-    let mut rest = MAX_MEMBERS - usize::from(!member.is_empty());
+    write_member(&mut header, context, span_id);
+    let mut fits = true;
+    let mut rest = MAX_MEMBERS - usize::from(!header.is_empty());
 
     let members = || context.tracestate.unwrap_or_default().split(',');
-    let inbound = members()
-        .find_map(|member| member.strip_prefix(OPENTELEMETRY))
-        .map(Probabilities::parse)
-        .unwrap_or_default();
+    let inbound = if context.tracestate.is_some() {
+        members()
+            .find_map(|member| member.strip_prefix(OPENTELEMETRY))
+            .map(Probabilities::parse)
+            .unwrap_or_default()
+    } else {
+        Probabilities::default()
+    };
     let probability = inbound.after(context.probability).member();
     // Both at their longest are a byte too long with the comma between them: then ours counts for more.
     let has_room = header.len() + ",".len() + probability.len() <= MAX_BYTES;
     if !probability.is_empty() && has_room {
         fits &= (header.is_empty() || header.push(",")) && header.push(probability.as_str());
         rest -= 1;
+    }
+    if context.tracestate.is_none() {
+        return header;
     }
     let others = || {
         members().filter(|member| {
@@ -273,27 +280,19 @@ pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<M
     header
 }
 
-/// `dd=…`, or nothing. An item that does not fit is left out, a later and shorter one may still fit.
-fn build_member(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_DATADOG_BYTES> {
-    let mut member = Items {
-        text: StackText::new(),
-    };
-    let mut digits = StackText::<16>::new();
+/// `dd=…` at the beginning of a header, or nothing. An item that does not fit is left out, a later and shorter one may still fit.
+fn write_member(text: &mut StackText<MAX_BYTES>, context: &InjectContext<'_>, span_id: SpanId) {
+    let mut member = Items { text };
     if !context.is_remote {
-        if digits.push_hex(span_id.get()) {
-            member.push("", "p", digits.as_str());
-        }
+        member.push_hex("p", span_id.get());
     } else if let Some(last_parent_id) = context.last_parent_id.filter(|value| is_span_id(value)) {
         member.push("", "p", last_parent_id);
     }
     if let Some(priority) = context.priority {
         let priority = i64::from(priority.get());
-        let mut decimal = StackText::<21>::new();
-        if (priority >= 0 || decimal.push_ascii(b'-'))
-            && decimal.push_decimal(priority.unsigned_abs())
-        {
-            member.push("", "s", decimal.as_str());
-        }
+        member.push_with("", "s", |text| {
+            (priority >= 0 || text.push_ascii(b'-')) && text.push_decimal(priority.unsigned_abs())
+        });
     }
     if let Some(origin) = context.origin.filter(|origin| !origin.is_empty()) {
         member.push("", "o", origin);
@@ -308,11 +307,9 @@ fn build_member(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_D
         });
     }
     let high = context.trace_id_high();
-    let mut digits = StackText::<16>::new();
-    if high != 0 && digits.push_hex(high) {
-        member.push("t.", "tid", digits.as_str());
+    if high != 0 {
+        member.push_hex("t.tid", high);
     }
-    member.text
 }
 
 fn is_span_id(value: &str) -> bool {
@@ -323,43 +320,63 @@ fn is_span_id(value: &str) -> bool {
 }
 
 /// The items of Datadog's member while they are put together.
-struct Items {
-    text: StackText<MAX_DATADOG_BYTES>,
+struct Items<'a> {
+    text: &'a mut StackText<MAX_BYTES>,
 }
 
-impl Items {
+impl Items<'_> {
     fn push(&mut self, prefix: &str, key: &str, value: &str) {
+        self.push_with(prefix, key, |text| push_value(text, value));
+    }
+
+    fn push_hex(&mut self, key: &str, number: u64) {
+        self.push_with("", key, |text| text.push_hex(number));
+    }
+
+    fn push_with(
+        &mut self,
+        prefix: &str,
+        key: &str,
+        push_value: impl FnOnce(&mut StackText<MAX_BYTES>) -> bool,
+    ) {
         let before = self.text.len();
         let separator = if before == 0 { DATADOG } else { ";" };
         let fits = self.text.push(separator)
             && self.text.push(prefix)
-            && self.push_key(key)
-            && self.text.push(":")
-            && self.push_value(value);
+            && push_key(self.text, key)
+            && self.text.push_ascii(b':')
+            && push_value(self.text)
+            && self.text.len() <= MAX_DATADOG_BYTES;
         if !fits {
             self.text.truncate(before);
         }
     }
+}
 
-    fn push_key(&mut self, key: &str) -> bool {
-        key.chars().all(|character| {
-            self.text.push_ascii(match character {
-                ',' | ';' | ':' | '=' | '~' => b'_',
-                '\x21'..='\x7e' => character as u8,
-                _ => b'_',
-            })
-        })
-    }
+fn push_key(text: &mut StackText<MAX_BYTES>, key: &str) -> bool {
+    push_mapped(text, key, |character| match character {
+        ',' | ';' | ':' | '=' | '~' => b'_',
+        '\x21'..='\x7e' => character as u8,
+        _ => b'_',
+    })
+}
 
-    fn push_value(&mut self, value: &str) -> bool {
-        value.chars().all(|character| {
-            self.text.push_ascii(match character {
-                '=' => b'~',
-                ',' | ';' | '~' => b'_',
-                '\x20'..='\x7e' => character as u8,
-                _ => b'_',
-            })
-        })
+fn push_value(text: &mut StackText<MAX_BYTES>, value: &str) -> bool {
+    push_mapped(text, value, |character| match character {
+        '=' => b'~',
+        ',' | ';' | '~' => b'_',
+        '\x20'..='\x7e' => character as u8,
+        _ => b'_',
+    })
+}
+
+/// Appends every character as `map` writes it; at once if that changes nothing, as it mostly is.
+fn push_mapped(text: &mut StackText<MAX_BYTES>, more: &str, map: impl Fn(char) -> u8) -> bool {
+    if more.bytes().all(|byte| map(char::from(byte)) == byte) {
+        text.push(more)
+    } else {
+        more.chars()
+            .all(|character| text.push_ascii(map(character)))
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use ddtrace_core::events::{self, End, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
-use ddtrace_core::http::{endpoint, without_urls};
-use ddtrace_core::instrument::{Enabled, Settings};
+use ddtrace_core::http::without_urls;
+use ddtrace_core::instrument::{Enabled, Settings, set_resource_by_path};
 use ddtrace_core::trace::{Site, Span};
 use http::header::HOST;
 use http::uri::Scheme;
@@ -113,9 +113,7 @@ impl<C: Client> RequestSpan<C> {
         }
         if settings.own.distributed_tracing {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let active = span.enter();
-            ddtrace_core::trace::inject(request.headers_mut());
-            drop(active);
+            ddtrace_core::trace::inject_span(&span, request.headers_mut());
             if span.is_recording() {
                 events::dispatch::<OutgoingHeaders<'_>>(|| {
                     OutgoingHeaders::new(&mut span, "http", request.headers_mut())
@@ -154,7 +152,7 @@ fn describe<C: Client>(
     if settings.names_by_v1() {
         span.set_name("http.client.request");
     }
-    span.set_resource(&format!("{method} {}", endpoint(uri.path())));
+    set_resource_by_path(span, method, uri.path());
     let url = url(uri, authority.as_deref());
     settings
         .http()
@@ -180,15 +178,14 @@ pub(super) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<
 
 /// The absolute URL of a request.
 pub(super) fn url(uri: &Uri, authority: Option<&str>) -> String {
-    let mut url = String::with_capacity(64);
-    url.push_str(uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()));
-    url.push_str("://");
-    url.push_str(authority.unwrap_or_default());
-    url.push_str(
-        uri.path_and_query()
-            .map_or(uri.path(), |target| target.as_str()),
-    );
-    url
+    let target = uri.path_and_query().map(|target| target.as_str());
+    [
+        uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()),
+        "://",
+        authority.unwrap_or_default(),
+        target.unwrap_or(uri.path()),
+    ]
+    .concat()
 }
 
 impl<C: Client> Exchange for RequestSpan<C> {
