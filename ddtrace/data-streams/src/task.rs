@@ -40,13 +40,10 @@ const OFF: Duration = Duration::from_secs(5);
 static IS_CONFIGURED: AtomicBool = AtomicBool::new(false);
 static EXTRACTORS: Mutex<Option<String>> = Mutex::new(None);
 
-/// The worker's end of the queue that [`start`] has made, until the task takes it.
-static READY: Mutex<Option<Waiting>> = Mutex::new(None);
-
 /// On the thread that calls `init()`: what passes a checkpoint right after it is observed.
 fn start() {
-    if let (Some(config), Ok(mut ready)) = (current_config(), READY.lock()) {
-        *ready = Some(switch::make_ready(node(&config, "")));
+    if let Some(config) = current_config() {
+        switch::make_ready(node(&config, ""));
         IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
         let own = config.data_streams_transaction_extractors.clone();
         extractors::set(own.as_deref());
@@ -95,9 +92,14 @@ fn run(context: TaskContext) -> Option<TaskFuture> {
         return None;
     }
     let config = context.config();
-    // The child of a fork begins with a queue of its own; nobody waits for a lock that the parent may have held.
-    let ready = READY.try_lock().ok().and_then(|mut ready| ready.take());
-    let waiting = ready.unwrap_or_else(|| switch::make_ready(node(&config, "")));
+    let mut waiting = switch::take_waiting();
+    if waiting.is_none() {
+        // The child of a fork begins with a queue of its own.
+        match switch::is_on() {
+            true => waiting = Some(switch::make_queue(node(&config, ""))),
+            false => switch::make_ready(node(&config, "")),
+        }
+    }
     let interval = config.data_streams_interval;
     let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
     let collector = Collector {
@@ -110,7 +112,8 @@ fn run(context: TaskContext) -> Option<TaskFuture> {
 }
 
 struct Collector {
-    waiting: Waiting,
+    /// Nothing until the product is on for the first time.
+    waiting: Option<Waiting>,
     buckets: Buckets,
     container_tags_hash: String,
     /// About checkpoints that have no number.
@@ -150,8 +153,12 @@ impl Collector {
 
     /// Takes what waits. True if there was anything.
     fn collect(&mut self) -> bool {
+        if let Some(waiting) = switch::take_waiting() {
+            self.waiting = Some(waiting);
+        }
         let mut any = false;
-        while let Ok(observation) = self.waiting.queue.try_recv() {
+        let waiting = || self.waiting.as_ref()?.next();
+        for observation in std::iter::from_fn(waiting) {
             self.buckets.add(observation);
             any = true;
         }
@@ -177,7 +184,8 @@ impl Collector {
     }
 
     async fn send(&mut self, context: &TaskContext) {
-        let dropped = std::mem::take(&mut self.buckets.dropped) + self.waiting.take_dropped();
+        let unqueued = self.waiting.as_ref().map_or(0, Waiting::take_dropped);
+        let dropped = std::mem::take(&mut self.buckets.dropped) + unqueued;
         if dropped > 0 {
             telemetry::count(
                 telemetry::Namespace::Tracers,

@@ -7,7 +7,11 @@ use crate::hash::Node;
 use crate::switch::{self, Waiting};
 
 /// The product is one for the whole process, so tests take turns.
-static TURN: Mutex<()> = Mutex::new(());
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing that the next one would mind.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Switches the product on while it lives, and keeps the checkpoints that are passed. One at a time: the next one waits for
 /// this one to be dropped. Not for programs that call `init()`.
@@ -45,9 +49,8 @@ pub struct Checkpoint {
 impl Checkpoints {
     /// Begins, for a service without an environment and without tags of the process.
     pub fn record(service: &str) -> Self {
-        // A test that failed has left nothing that the next one would mind.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = switch::make_ready(Node::new(service, None, None, ""));
+        let turn = turn();
+        let waiting = switch::make_queue(Node::new(service, None, None, ""));
         switch::set_on(true);
         Self {
             waiting: Mutex::new(waiting),
@@ -62,9 +65,9 @@ impl Checkpoints {
 
     /// What was passed since the last call, in order.
     pub fn take(&self) -> Vec<Checkpoint> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut passed = Vec::new();
-        while let Ok(observation) = waiting.queue.try_recv() {
+        while let Some(observation) = waiting.next() {
             if let Observation::Point(point) = observation {
                 passed.push(Checkpoint {
                     tags: point.tags.iter().map(str::to_owned).collect(),
