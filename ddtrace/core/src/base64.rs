@@ -26,20 +26,19 @@ pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
 /// the crate takes to begin.
 pub fn encode_into<'a>(bytes: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {
     let room = room.get_mut(..bytes.len().div_ceil(3) * 4)?;
-    for (place, group) in room.chunks_exact_mut(4).zip(bytes.chunks(3)) {
-        let group = match *group {
-            [a, b, c] => characters(a, b, c),
-            [a, b] => {
-                let [first, second, third, _] = characters(a, b, 0);
-                [first, second, third, b'=']
-            }
-            [a] => {
-                let [first, second, ..] = characters(a, 0, 0);
-                [first, second, b'=', b'=']
-            }
-            _ => continue,
-        };
-        place.copy_from_slice(&group);
+    let groups = bytes.chunks_exact(3);
+    let rest = groups.remainder();
+    let mut places = room.chunks_exact_mut(4);
+    for (group, place) in groups.zip(&mut places) {
+        place.copy_from_slice(&characters(group[0], group[1], group[2]));
+    }
+    if let (Some(place), [first, more @ ..]) = (places.next(), rest) {
+        let second = more.first().copied();
+        place.copy_from_slice(&characters(*first, second.unwrap_or_default(), 0));
+        place[3] = b'=';
+        if second.is_none() {
+            place[2] = b'=';
+        }
     }
     Some(room)
 }
