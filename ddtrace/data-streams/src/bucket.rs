@@ -128,6 +128,8 @@ pub(crate) struct Buckets {
     /// Nanoseconds.
     pub(crate) width: i64,
     buckets: BTreeMap<i64, Bucket>,
+    /// Bytes about transactions of the newest bucket that was taken, which may not be over.
+    newest_taken: (i64, usize),
     /// Names of checkpoints that transactions pass, for the life of the process.
     pub(crate) names: transaction::Names,
     /// Observations that found no room.
@@ -140,6 +142,7 @@ impl Buckets {
         Self {
             width: width.max(1),
             buckets: BTreeMap::new(),
+            newest_taken: (0, 0),
             names: transaction::Names::default(),
             dropped: 0,
         }
@@ -151,26 +154,32 @@ impl Buckets {
             Observation::Rare(rare) => match *rare {
                 Rare::Offset(position, offset, at) => self.bucket(at).add_offset(position, offset),
                 Rare::Transaction(transaction) => {
-                    let start = self.start(transaction.at);
-                    let bucket = self.buckets.entry(start).or_default();
-                    bucket.transactions.add(&transaction, &mut self.names)
+                    let mut names = std::mem::take(&mut self.names);
+                    let bucket = self.bucket(transaction.at);
+                    let has_room = bucket.transactions.add(&transaction, &mut names);
+                    self.names = names;
+                    has_room
                 }
             },
         };
         self.dropped += u64::from(!has_room);
     }
 
-    fn start(&self, at: Nanoseconds) -> i64 {
-        at.get() - at.get() % self.width
-    }
-
+    /// The bucket of a moment.
     fn bucket(&mut self, at: Nanoseconds) -> &mut Bucket {
-        let start = self.start(at);
-        self.buckets.entry(start).or_default()
+        let start = at.get() - at.get() % self.width;
+        let (newest, sent) = self.newest_taken;
+        self.buckets.entry(start).or_insert_with(|| Bucket {
+            transactions: transaction::Records::after(if start == newest { sent } else { 0 }),
+            ..Bucket::default()
+        })
     }
 
     /// Everything, the bucket that is under way included.
     pub(crate) fn take(&mut self) -> BTreeMap<i64, Bucket> {
+        if let Some((start, bucket)) = self.buckets.last_key_value() {
+            self.newest_taken = (*start, bucket.transactions.total());
+        }
         std::mem::take(&mut self.buckets)
     }
 
@@ -255,6 +264,37 @@ mod tests {
             .map(|(position, offset)| (position.partition, offset))
             .collect();
         assert_eq!(offsets, [(1, 34), (2, 0)]);
+    }
+
+    /// §12: what is sent early does not make room.
+    #[test]
+    fn transactions_are_bounded_for_ten_seconds_whatever_is_sent_early() {
+        let mut buckets = Buckets::new(WIDTH);
+        let transaction = |seconds: i64| {
+            Observation::from(Rare::Transaction(Transaction {
+                id: "x".repeat(255).into(),
+                checkpoint: "a".into(),
+                at: Nanoseconds::new(seconds * 1_000_000_000),
+            }))
+        };
+        let mut taken = 0;
+        for count in 0..10_000 {
+            buckets.add(transaction(count % 10));
+            if buckets.is_heavy() {
+                taken += buckets.take()[&0].transactions.as_slice().len();
+            }
+        }
+        taken += buckets.take()[&0].transactions.as_slice().len();
+        assert_eq!(taken, 2_300_000 / 265 * 265);
+        assert_eq!(buckets.dropped, 10_000 - taken as u64 / 265);
+        buckets.add(transaction(10));
+        assert_eq!(
+            buckets.take()[&10_000_000_000]
+                .transactions
+                .as_slice()
+                .len(),
+            265
+        );
     }
 
     #[test]

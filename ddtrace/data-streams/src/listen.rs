@@ -5,14 +5,19 @@
 //! the place; these are the tags that the reference writes for the same technology
 //! (dd-trace-py, `ddtrace/internal/datastreams/{kafka,botocore,kombu}.py`).
 //!
+//! Requests of HTTP and gRPC are checkpoints, too, if the user wants that (`DD_DATA_STREAMS_HTTP_ENABLED`): their tags are a direction and
+//! `type:http` or `type:grpc`, their size counts as 0, and the pathway travels in their headers, as dd-trace-java has it
+//! (`HttpServerDecorator`, `UriBasedClientDecorator`, `DataStreamsPropagator`).
+//!
 //! A consumer's pathway is in force for what is active where it receives. Two more facts keep it to the work it belongs to: a
 //! [`MessageProcess`] puts it in force for the span of that work, wherever the message was handed to, and a request that a server
-//! answers begins without one, whatever was consumed on its thread before.
+//! answers begins without one, or with the one in its headers, whatever was consumed on its thread before.
 
 use ddtrace_core::events::{
     self, HttpClientRequest, HttpServerRequest, MessageCommit, MessageConsume, MessageDelivered,
-    MessageProcess, MessageProduce, MessageWatermark, Phase,
+    MessageProcess, MessageProduce, MessageWatermark, OutgoingHeaders, Phase, RpcServerRequest,
 };
+use ddtrace_core::propagation::Carrier;
 use ddtrace_core::trace::Span;
 
 use crate::bucket::Observation;
@@ -38,7 +43,9 @@ pub(crate) fn subscribe() {
     events::on::<MessageCommit<'_>>(Phase::Product, NAME, committed);
     events::on::<MessageWatermark<'_>>(Phase::Product, NAME, at_watermark);
     events::on::<HttpServerRequest<'_>>(Phase::Product, NAME, requested);
+    events::on::<RpcServerRequest<'_>>(Phase::Product, NAME, called);
     events::on::<HttpClientRequest<'_>>(Phase::Product, NAME, requesting);
+    events::on::<OutgoingHeaders<'_>>(Phase::Product, NAME, sending);
 }
 
 fn produced(event: &mut MessageProduce<'_>) {
@@ -183,11 +190,70 @@ fn requested(event: &mut HttpServerRequest<'_>) {
     if !switch::is_on() {
         return;
     }
-    {
-        let _active = event.span.enter();
-        current::clear();
-    }
+    asked(event.span, "http", event.headers);
     extractors::track(Place::HttpIn, event.headers, event.span);
+}
+
+fn called(event: &mut RpcServerRequest<'_>) {
+    if switch::is_on() {
+        asked(event.span, event.system, event.headers);
+    }
+}
+
+/// A request has arrived: a checkpoint on the pathway that its headers say, if requests are checkpoints; otherwise it has none.
+fn asked(span: &mut Span, protocol: &str, headers: &dyn Carrier) {
+    let given = given_of_request(Direction::In, protocol);
+    let now = Nanoseconds::now();
+    let mut pathway = Pathway::begin(now);
+    let counted = switch::counts_requests();
+    let passed = counted.then(|| {
+        pathway = Pathway::extract_at(headers, now);
+        switch::with(|running, cache| {
+            let point = pathway.pass(running.node, cache, &given, Passage::default(), now);
+            let hash = point.hash;
+            running.observe(Observation::Point(point));
+            hash
+        })
+    });
+    let Some(hash) = passed.flatten() else {
+        let _active = span.enter();
+        return current::clear();
+    };
+    tag(span, hash);
+    let _active = span.enter();
+    current::set(pathway);
+}
+
+/// A request is sent: a checkpoint on the pathway of whoever sends, which goes into the headers.
+fn sending(event: &mut OutgoingHeaders<'_>) {
+    if !switch::counts_requests() {
+        return;
+    }
+    let given = given_of_request(Direction::Out, event.protocol);
+    let passed = switch::with(|running, cache| {
+        let now = Nanoseconds::now();
+        current::change(
+            || Pathway::begin(now),
+            |pathway| {
+                let point = pathway.pass(running.node, cache, &given, Passage::default(), now);
+                let hash = point.hash;
+                running.observe(Observation::Point(point));
+                (hash, *pathway)
+            },
+        )
+    });
+    if let Some((hash, pathway)) = passed {
+        tag(event.span, hash);
+        pathway.inject(event.headers);
+    }
+}
+
+fn given_of_request(direction: Direction, protocol: &str) -> Given<'_> {
+    Given {
+        direction,
+        system: Some(protocol),
+        ..Given::default()
+    }
 }
 
 fn requesting(event: &mut HttpClientRequest<'_>) {

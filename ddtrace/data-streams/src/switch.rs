@@ -4,16 +4,18 @@
 //! something of it changes. So a thread takes no lock and counts no reference to pass a checkpoint.
 //!
 //! Observations wait in the slots of a `sync_channel`, all of which exist beforehand: handing one over is an exchange and a store
-//! and touches no fresh memory. The slots are a megabyte, so they are made when the product is switched on for the first time, by
-//! whoever does that; the worker finds its end of the queue by [`take_waiting`]. Nobody ever waits on either end, so nothing that a
-//! fork may leave locked is in the way: the child's worker makes a queue of its own.
+//! and touches no fresh memory. The slots are a megabyte, so they are made when the product is switched on for the first time; the
+//! worker takes its end of them by [`take_waiting`]. Nobody ever waits on either end.
+//!
+//! What a parent had is of no use to the child of a fork: whoever comes first there, worker or checkpoint, makes a queue of its own.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use ddtrace_core::worker;
 
 use crate::bucket::Observation;
 use crate::hash::Node;
@@ -23,21 +25,29 @@ use crate::tags::Cache;
 pub(crate) const QUEUE: usize = 16_384;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
+/// Whether requests are checkpoints.
+static COUNTS_REQUESTS: AtomicBool = AtomicBool::new(false);
 static RUNNING: ArcSwapOption<Running> = ArcSwapOption::const_empty();
 
-/// Counts what was put into [`RUNNING`]; moved on after the change.
+/// Moved on after every change of [`RUNNING`].
 static GENERATION: AtomicU64 = AtomicU64::new(0);
-
-/// The worker's end of a queue, until the worker takes it.
-static HANDED: Mutex<Option<Waiting>> = Mutex::new(None);
 
 /// What checkpoints need while the product is on.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) node: Node,
+    /// Which fork of the process it belongs to.
+    forks: u32,
     /// Nothing until the product is on for the first time.
-    queue: Option<SyncSender<Observation>>,
+    queue: Option<Queue>,
+}
+
+#[derive(Clone, Debug)]
+struct Queue {
+    sender: SyncSender<Observation>,
     dropped: Arc<AtomicU64>,
+    /// The worker's end, until the worker takes it.
+    waiting: Arc<Mutex<Option<Waiting>>>,
 }
 
 /// The worker's end.
@@ -45,40 +55,49 @@ pub(crate) struct Running {
 pub(crate) struct Waiting {
     queue: Receiver<Observation>,
     dropped: Arc<AtomicU64>,
-    /// The process that it was made in.
-    process: u32,
 }
 
 impl Running {
-    fn new(node: Node) -> Self {
+    fn new(node: Node, has_queue: bool) -> Self {
         Self {
             node,
-            queue: None,
-            dropped: Arc::default(),
+            forks: worker::forks(),
+            queue: has_queue.then(Queue::new),
         }
-    }
-
-    fn with_queue(node: Node) -> (Self, Waiting) {
-        let (sender, queue) = sync_channel(QUEUE);
-        let running = Self {
-            queue: Some(sender),
-            ..Self::new(node)
-        };
-        let waiting = Waiting {
-            queue,
-            dropped: Arc::clone(&running.dropped),
-            process: std::process::id(),
-        };
-        (running, waiting)
     }
 
     /// Hands an observation over. Never waits, and does not wake anybody: the worker comes by.
     #[inline]
     pub(crate) fn observe(&self, observation: Observation) {
-        let has_room =
-            (self.queue.as_ref()).is_some_and(|queue| queue.try_send(observation).is_ok());
-        if !has_room {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        if queue.sender.try_send(observation).is_err() {
+            queue.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take_waiting(&self) -> Option<Waiting> {
+        let waiting = &self.queue.as_ref()?.waiting;
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+impl Queue {
+    fn new() -> Self {
+        let (sender, queue) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let waiting = Waiting {
+            queue,
+            dropped: Arc::clone(&dropped),
+        };
+        Self {
+            sender,
+            dropped,
+            waiting: Arc::new(Mutex::new(Some(waiting))),
         }
     }
 }
@@ -108,8 +127,12 @@ thread_local! {
 }
 
 impl Thread {
+    #[inline]
     fn work<R>(&mut self, work: impl FnOnce(&Running, &mut Cache) -> R) -> Option<R> {
-        if self.generation != GENERATION.load(Ordering::Acquire) {
+        let is_current = |running: &Arc<Running>| running.forks == worker::forks();
+        if self.generation != GENERATION.load(Ordering::Acquire)
+            || !self.running.as_ref().is_some_and(is_current)
+        {
             self.renew();
         }
         let running = self.running.as_ref()?;
@@ -119,9 +142,13 @@ impl Thread {
     #[cold]
     #[inline(never)]
     fn renew(&mut self) {
+        if own() {
+            // The first checkpoint in the child of a fork: there is a worker again that looks after the queue.
+            worker::revive();
+        }
         // Before the look: what is put there in between is noticed the next time.
         self.generation = GENERATION.load(Ordering::Acquire);
-        self.running = RUNNING.load_full();
+        leave(std::mem::replace(&mut self.running, RUNNING.load_full()));
         self.cache.forget_pathways();
     }
 }
@@ -150,21 +177,49 @@ pub(crate) fn with<R>(work: impl FnOnce(&Running, &mut Cache) -> R) -> Option<R>
     }
 }
 
-/// Makes what checkpoints need, with a queue, whose other end is given; the product is off until [`set_on`].
-pub(crate) fn make_queue(node: Node) -> Waiting {
-    let (running, waiting) = Running::with_queue(node);
-    publish(running);
-    waiting
-}
-
-/// The same without a queue, which is made when the product is switched on.
+/// Makes what checkpoints need for the product, which is off until [`set_on`]; that makes the queue, too.
 pub(crate) fn make_ready(node: Node) {
-    publish(Running::new(node));
+    let before = RUNNING.swap(Some(Arc::new(Running::new(node, false))));
+    GENERATION.fetch_add(1, Ordering::Release);
+    leave(before);
 }
 
-fn publish(running: Running) {
-    RUNNING.store(Some(Arc::new(running)));
+/// Takes the end of the queue that the worker looks after: once for each queue. Nothing before there is one.
+pub(crate) fn take_waiting() -> Option<Waiting> {
+    own();
+    RUNNING.load_full()?.take_waiting()
+}
+
+/// Replaces what a parent has left behind; says whether there was any. Whoever comes first does it: worker and checkpoints get
+/// the same queue.
+fn own() -> bool {
+    let before = RUNNING.load_full();
+    let left = (before.as_ref()).filter(|running| running.forks != worker::forks());
+    let Some(left) = left else {
+        return false;
+    };
+    let own = Running::new(left.node, left.queue.is_some());
+    replace(before, own);
+    true
+}
+
+/// Puts something in place of what was found, unless somebody else was faster.
+fn replace(found: Option<Arc<Running>>, running: Running) {
+    let there = RUNNING.compare_and_swap(&found, Some(Arc::new(running)));
+    drop(arc_swap::Guard::into_inner(there));
     GENERATION.fetch_add(1, Ordering::Release);
+    leave(found);
+}
+
+/// Forgets what is not used any more: for good, if its other end is in the hands of the parent's worker, which may have been in
+/// the middle of anything.
+fn leave(before: Option<Arc<Running>>) {
+    if before
+        .as_ref()
+        .is_some_and(|before| before.forks != worker::forks())
+    {
+        std::mem::forget(before);
+    }
 }
 
 /// Changes what all nodes have in common: the agent has told something about the container.
@@ -183,27 +238,23 @@ pub(crate) fn set_node(node: Node) {
 /// Switches it on or off. Off, checkpoints do nothing, and what waits is still sent.
 pub(crate) fn set_on(on: bool) {
     if on {
-        make_queue_if_none();
+        own();
+        let found = RUNNING.load_full();
+        if let Some(running) = found.clone().filter(|running| running.queue.is_none()) {
+            replace(found, Running::new(running.node, true));
+        }
     }
     IS_ON.store(on, Ordering::Relaxed);
 }
 
-fn make_queue_if_none() {
-    // Held by nobody for longer than this takes, unless a fork came in between: then the worker makes one.
-    let Ok(mut handed) = HANDED.try_lock() else {
-        return;
-    };
-    let running = RUNNING.load_full();
-    if let Some(running) = running.filter(|running| running.queue.is_none()) {
-        *handed = Some(make_queue(running.node));
-    }
+/// Whether requests of HTTP and gRPC are checkpoints while the product is on.
+pub(crate) fn counts_requests() -> bool {
+    COUNTS_REQUESTS.load(Ordering::Relaxed)
 }
 
-/// The worker's end of a queue that [`set_on`] has made in this process.
-pub(crate) fn take_waiting() -> Option<Waiting> {
-    // In the child of a fork nobody waits for a lock that the parent may have held.
-    let waiting = HANDED.try_lock().ok()?.take()?;
-    (waiting.process == std::process::id()).then_some(waiting)
+/// Makes requests checkpoints, or not.
+pub(crate) fn count_requests(on: bool) {
+    COUNTS_REQUESTS.store(on, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ fn number(observation: &Observation) -> usize {
 fn what_several_threads_hand_over_arrives_once_and_in_order() {
     const THREADS: usize = 8;
     const EACH: usize = 20_000;
-    let (running, waiting) = Running::with_queue(Node::new("s", None, None, ""));
+    let running = Running::new(Node::new("s", None, None, ""), true);
+    let waiting = running.take_waiting().unwrap();
     let begin = Barrier::new(THREADS + 1);
     let mut seen = vec![Vec::new(); THREADS];
     std::thread::scope(|scope| {
@@ -71,7 +72,8 @@ fn what_several_threads_hand_over_arrives_once_and_in_order() {
 
 #[test]
 fn a_full_queue_drops_what_comes_and_counts_it() {
-    let (running, waiting) = Running::with_queue(Node::new("s", None, None, ""));
+    let running = Running::new(Node::new("s", None, None, ""), true);
+    let waiting = running.take_waiting().unwrap();
     for at in 0..QUEUE + 3 {
         running.observe(numbered(at));
     }

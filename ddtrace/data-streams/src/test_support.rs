@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bucket::Observation;
 use crate::hash::Node;
+use crate::listen;
 use crate::switch::{self, Waiting};
 
 /// The product is one for the whole process, so tests take turns.
@@ -13,7 +14,7 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Switches the product on while it lives, and keeps the checkpoints that are passed. One at a time: the next one waits for
+/// Switches the product on while it lives, and keeps the checkpoints that are passed, by hand and by integrations. One at a time: the next one waits for
 /// this one to be dropped. Not for programs that call `init()`.
 ///
 /// ```
@@ -28,7 +29,7 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 /// ```
 #[derive(Debug)]
 pub struct Checkpoints {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Option<Waiting>>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -50,10 +51,11 @@ impl Checkpoints {
     /// Begins, for a service without an environment and without tags of the process.
     pub fn record(service: &str) -> Self {
         let turn = turn();
-        let waiting = switch::make_queue(Node::new(service, None, None, ""));
+        listen::subscribe();
+        switch::make_ready(Node::new(service, None, None, ""));
         switch::set_on(true);
         Self {
-            waiting: Mutex::new(waiting),
+            waiting: Mutex::new(switch::take_waiting()),
             _turn: turn,
         }
     }
@@ -63,11 +65,17 @@ impl Checkpoints {
         switch::set_on(on);
     }
 
+    /// Makes requests of HTTP and gRPC checkpoints, as `DD_DATA_STREAMS_HTTP_ENABLED` does, or not.
+    pub fn count_requests(&self, on: bool) {
+        switch::count_requests(on);
+    }
+
     /// What was passed since the last call, in order.
     pub fn take(&self) -> Vec<Checkpoint> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut passed = Vec::new();
-        while let Some(observation) = waiting.next() {
+        let waiting = || waiting.as_ref()?.next();
+        for observation in std::iter::from_fn(waiting) {
             if let Observation::Point(point) = observation {
                 passed.push(Checkpoint {
                     tags: point.tags.iter().map(str::to_owned).collect(),
@@ -84,5 +92,6 @@ impl Checkpoints {
 impl Drop for Checkpoints {
     fn drop(&mut self) {
         switch::set_on(false);
+        switch::count_requests(false);
     }
 }
