@@ -1,10 +1,11 @@
 //! What the span of a request says, whichever client sends it.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 
 use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
-use ddtrace_core::http::endpoint;
+use ddtrace_core::http::{endpoint, without_urls};
 use ddtrace_core::instrument::{Enabled, Settings};
 use ddtrace_core::trace::{Context, Site, Span, SpanKind};
 use reqwest::header::HeaderMap;
@@ -118,7 +119,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         .map_or("request", |(_, kind)| kind)
 }
 
-/// The error's causes. Its own text has the URL in it, secrets of the query string and all.
+/// The error's causes, without the URLs that these may have in them. Its own text has the request's, secrets of the query string and all.
 pub(crate) fn message(error: &Error) -> String {
     let mut message = String::from("the request failed");
     let mut source = error.source();
@@ -127,5 +128,8 @@ pub(crate) fn message(error: &Error) -> String {
         let _ = write!(message, ": {cause}");
         source = cause.source();
     }
-    message
+    match without_urls(&message) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => message,
+    }
 }

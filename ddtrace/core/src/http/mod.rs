@@ -17,4 +17,4 @@ pub use endpoint::endpoint;
 pub use header_tags::HeaderTags;
 pub use query::{InvalidExpression, QueryTagging};
 pub use status::{ErrorStatuses, InvalidStatuses};
-pub use url::{UrlParts, hostname, sanitize_url};
+pub use url::{UrlParts, hostname, sanitize_url, without_urls};

@@ -116,6 +116,10 @@ impl HttpRules {
                 value: version_number(version),
             },
             Tag {
+                key: "_dd.measured",
+                value: Value::Number(1.0),
+            },
+            Tag {
                 key: "http.useragent",
                 value: text(headers, &USER_AGENT).map_or(Value::Absent, Value::Text),
             },
