@@ -135,7 +135,7 @@ impl Encoded {
         let length = varint_length(value);
         // The lowest eight bytes at once; what is written beyond the end is written over.
         let mut bytes = spread(value);
-        bytes |= HIGH_BITS & (1 << (8 * (length - 1).min(7))) - 1;
+        bytes |= HIGH_BITS & ((1 << (8 * (length - 1).min(7))) - 1);
         if length == 9 {
             bytes |= HIGH_BITS;
         }
@@ -170,7 +170,7 @@ const fn gather(bytes: u64) -> u64 {
 const fn varint_length(value: u64) -> usize {
     let bits = u64::BITS - (value | 1).leading_zeros();
     // A seventh, rounded up, without a division.
-    let bytes = ((bits + 6) * 37 >> 8) as usize;
+    let bytes = (((bits + 6) * 37) >> 8) as usize;
     if bytes > 9 { 9 } else { bytes }
 }
 
