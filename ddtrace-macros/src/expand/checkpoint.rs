@@ -49,7 +49,7 @@ fn pass(args: &CheckpointArgs, private: &TokenStream, condition: &TokenStream) -
     let mut details = TokenStream::new();
     if let Some(group) = &args.group {
         let group = text(group, private);
-        details.extend(ours!(.pair("group", #group)));
+        details.extend(ours!(.in_group(#group)));
     }
     for tag in &args.tags {
         let (key, value) = (&tag.key, tag_text(tag, private));

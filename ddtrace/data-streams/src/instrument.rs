@@ -57,7 +57,7 @@ impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
         if let Some(before) = self.before.take() {
-            current::replace(before);
+            current::recycle(current::replace(before));
         }
     }
 }

@@ -8,7 +8,11 @@ use crate::listen;
 use crate::switch::{self, Waiting};
 
 /// The product is one for the whole process, so tests take turns.
-pub(crate) static TURN: Mutex<()> = Mutex::new(());
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing that the next one would mind.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Switches the product on while it lives, and keeps the checkpoints that are passed, by hand and by integrations. One at a time: the next one waits for
 /// this one to be dropped. Not for programs that call `init()`.
@@ -46,8 +50,7 @@ pub struct Checkpoint {
 impl Checkpoints {
     /// Begins, for a service without an environment and without tags of the process.
     pub fn record(service: &str) -> Self {
-        // A test that failed has left nothing that the next one would mind.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         listen::subscribe();
         switch::make_ready(Node::new(service, None, None, ""));
         switch::set_on(true);
@@ -69,13 +72,10 @@ impl Checkpoints {
 
     /// What was passed since the last call, in order.
     pub fn take(&self) -> Vec<Checkpoint> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut passed = Vec::new();
-        let queue = waiting.as_mut().map(|waiting| &mut waiting.queue);
-        let Some(queue) = queue else {
-            return passed;
-        };
-        while let Ok(observation) = queue.try_recv() {
+        let waiting = || waiting.as_ref()?.next();
+        for observation in std::iter::from_fn(waiting) {
             if let Observation::Point(point) = observation {
                 passed.push(Checkpoint {
                     tags: point.tags.iter().map(str::to_owned).collect(),

@@ -50,6 +50,12 @@ pub trait CarrierMut {
     fn reserve(&mut self, more: usize) {
         let _ = more;
     }
+
+    /// The same under a name that the caller keeps. Carriers that hold [`HeaderName`]s need not parse it; others need not
+    /// write this.
+    fn set_header(&mut self, name: &HeaderName, value: &[u8]) {
+        self.set(name.as_str(), value);
+    }
 }
 
 impl<C: Carrier + ?Sized> Carrier for &C {
@@ -148,17 +154,25 @@ impl CarrierMut for HeaderMap {
         else {
             return;
         };
-        let Ok(value) = HeaderValue::from_bytes(value) else {
-            return;
-        };
-        // An error means that the map is at its maximum of 32,768 headers; then the context is lost, not the request.
-        let _ = self.try_insert(name, value);
+        insert(self, name, value);
     }
 
     fn reserve(&mut self, more: usize) {
         // The same error, which the insertions meet again.
         let _ = self.try_reserve(more);
     }
+
+    fn set_header(&mut self, name: &HeaderName, value: &[u8]) {
+        insert(self, name.clone(), value);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(value) else {
+        return;
+    };
+    // An error means that the map is at its maximum of 32,768 headers; then the context is lost, not the request.
+    let _ = headers.try_insert(name, value);
 }
 
 /// Header names that need no allocation; parsing any other name copies it.
@@ -387,6 +401,21 @@ mod tests {
         CarrierMut::set(&mut headers, "traceparent", b"new");
         assert_eq!(headers.get_all("traceparent").iter().count(), 1);
         assert_eq!(headers["traceparent"], "new");
+    }
+
+    #[test]
+    fn a_name_that_is_kept_is_as_good_as_its_text() {
+        static NAME: HeaderName = HeaderName::from_static("x-of-a-product");
+        let mut headers = HeaderMap::new();
+        headers.append("X-Of-A-Product", HeaderValue::from_static("a"));
+        headers.append("X-Of-A-Product", HeaderValue::from_static("b"));
+        headers.set_header(&NAME, b"new");
+        headers.set_header(&NAME, b"no\nvalue");
+        assert_eq!(headers.get_all(&NAME).iter().collect::<Vec<_>>(), ["new"]);
+        let mut map = BTreeMap::from([("X-Of-A-Product".to_owned(), "a".to_owned())]);
+        map.set_header(&NAME, b"new");
+        let expected = BTreeMap::from([("x-of-a-product".to_owned(), "new".to_owned())]);
+        assert_eq!(map, expected);
     }
 
     #[test]
