@@ -51,7 +51,7 @@ pub trait CarrierMut {
         let _ = more;
     }
 
-    /// The same under a name that the caller keeps. Carriers that hold [`HeaderName`]s need not parse it; others need not
+    /// [`set`](Self::set) under a name that the caller keeps. Carriers that hold [`HeaderName`]s need not parse it; others need not
     /// write this.
     fn set_header(&mut self, name: &HeaderName, value: &[u8]) {
         self.set(name.as_str(), value);
