@@ -153,3 +153,29 @@ impl Deref for Channel {
         &self.inner
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lapin::ConnectionProperties;
+
+    use super::*;
+    use crate::Connection;
+
+    /// It compiles: what can be given to a task of another thread in lapin can be here.
+    #[test]
+    fn futures_can_go_to_other_threads() {
+        fn goes<T: Send>(_: T) {}
+        let _ = |connection: &Connection, channel: &Channel| {
+            goes(Connection::connect("", ConnectionProperties::default()));
+            goes(connection.create_channel());
+            let (options, properties) = Default::default();
+            goes(channel.basic_publish("".into(), "".into(), options, &[], properties));
+            let (options, arguments) = Default::default();
+            goes(channel.basic_consume("".into(), "".into(), options, arguments));
+            goes(channel.basic_get("".into(), BasicGetOptions::default()));
+        };
+        fn goes_anywhere<T: Send + Sync>() {}
+        goes_anywhere::<(Connection, Channel, Consumer)>();
+        goes::<Option<PublisherConfirm>>(None);
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use ddtrace_core::propagation::{Carrier, CarrierMut};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use smallvec::SmallVec;
 
 /// Headers of a message that are looked at; a sender that writes more hides them from us only.
 const MAX_HEADERS: usize = 1024;
@@ -21,30 +22,47 @@ const LONGEST_NAME: usize = 255;
 
 type Table = BTreeMap<ShortString, AMQPValue>;
 
-/// The headers of a message that has arrived.
-#[derive(Clone, Copy)]
-pub(crate) struct Incoming<'a>(Option<&'a Table>);
+/// The headers of a message that has arrived: those that hold bytes, in a row, because a dozen names are asked for.
+pub(crate) struct Incoming<'a> {
+    headers: SmallVec<[(&'a str, &'a [u8]); 16]>,
+    /// Names of all, whatever they hold.
+    table: Option<&'a Table>,
+}
 
 impl<'a> Incoming<'a> {
     pub(crate) fn of(properties: &'a BasicProperties) -> Self {
-        Self(properties.headers().as_ref().map(FieldTable::inner))
+        let table = properties.headers().as_ref().map(FieldTable::inner);
+        let all = table.into_iter().flatten().take(MAX_HEADERS);
+        let headers = all.filter_map(|(name, value)| Some((name.as_str(), bytes(value)?)));
+        Self {
+            headers: headers.collect(),
+            table,
+        }
     }
 
     /// Bytes of all names and values, as the reference counts them.
     pub(crate) fn size(&self) -> usize {
-        self.0.map_or(0, |table| size(table, DEPTH))
+        self.table.map_or(0, |table| size(table, DEPTH))
     }
 }
 
 impl Carrier for Incoming<'_> {
+    /// Where a name is there in several spellings, the one that is asked for counts.
     fn get(&self, name: &str) -> Option<&[u8]> {
-        find(self.0?, name)
+        let mut found = None;
+        for (key, value) in &self.headers {
+            if key.eq_ignore_ascii_case(name) {
+                if *key == name {
+                    return Some(value);
+                }
+                found = found.or(Some(*value));
+            }
+        }
+        found
     }
 
     fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
-        if let Some(table) = self.0 {
-            names(table, visit);
-        }
+        self.headers.iter().for_each(|(name, _)| visit(name));
     }
 }
 

@@ -23,6 +23,8 @@
 //! reached through the wrappers as well. A connection that was made otherwise, by lapin's builder for instance, and a channel of one, become
 //! watched by `From`.
 //!
+//! Versions of lapin from 4.1 on; the runtime and TLS are features of lapin, for the program to choose.
+//!
 //! # What a span says
 //!
 //! `amqp.publish`, kind `producer`; `amqp.receive` and `amqp.process`, kind `consumer`; type `worker`, service `rabbitmq`; under schema

@@ -210,27 +210,26 @@ pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         events::on::<MessageProduce<'_>>(Phase::Product, "test", |event| {
-            let details = event.details.iter();
-            let details: Vec<_> = details
-                .map(|(key, value)| format!("{key}:{value}"))
-                .collect();
             let exchange = event.details.iter().find(|(key, _)| *key == "exchange");
             let place = event.destination.or(exchange.map(|(_, name)| *name));
-            let what = format!(
-                "{} produce {} {}",
+            let mut what = format!(
+                "{} produce {}",
                 event.system,
-                event.destination.is_some(),
-                details.join(" ")
+                event.destination.unwrap_or("elsewhere")
             );
-            note(place.unwrap_or_default(), what.trim_end().to_owned());
+            for (key, value) in event.details {
+                what += &format!(" {key}:{value}");
+            }
+            note(place.unwrap_or_default(), what);
             if let Some(headers) = &mut event.headers {
-                headers.as_carrier_mut().set("x-listener", b"was here");
+                let size = event.size.to_string();
+                headers.as_carrier_mut().set("x-size", size.as_bytes());
             }
         });
         events::on::<MessageConsume<'_>>(Phase::Product, "test", |event| {
-            let header = event.headers.get("x-listener").unwrap_or_default();
-            let header = String::from_utf8_lossy(header);
-            let what = format!("{} consume {:?} {header}", event.system, event.group);
+            let sent = event.headers.get("x-size").unwrap_or_default();
+            let more = event.size - String::from_utf8_lossy(sent).parse().unwrap_or(0);
+            let what = format!("{} consume {:?} {more} more", event.system, event.group);
             note(event.source, what);
         });
         events::on::<MessageProcess<'_>>(Phase::Product, "test", |event| {

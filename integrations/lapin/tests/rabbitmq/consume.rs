@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ddtrace_core::export::SpanData;
+use ddtrace_core::propagation::Carrier as _;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_core::trace::{self, Site, Span};
 use ddtrace_lapin::{Channel, ProcessSpan as _};
@@ -83,9 +84,10 @@ async fn receiving_and_processing_are_children_of_publishing() {
     assert_eq!(
         told(&queue),
         [
-            "rabbitmq produce true",
-            "rabbitmq consume None was here",
-            "rabbitmq process"
+            format!("rabbitmq produce {queue}"),
+            // The header by which the test says how large it was before: its name and three digits.
+            "rabbitmq consume None 9 more".to_owned(),
+            "rabbitmq process".to_owned(),
         ]
     );
 }
@@ -431,4 +433,35 @@ async fn an_answer_by_the_brokers_own_queue_keeps_its_token_out_of_names() {
     // Confirms are not in the way of any of it.
     confirm_select(&channel).await;
     send(&channel, &queue, BasicProperties::default()).await;
+}
+
+#[tokio::test]
+async fn with_tracing_off_what_came_in_goes_on() {
+    let Some((_connection, channel)) = channel().await else {
+        return;
+    };
+    let queue = queue(&channel).await;
+    let on = name("queue");
+    let options = lapin::options::QueueDeclareOptions {
+        exclusive: true,
+        ..Default::default()
+    };
+    channel
+        .queue_declare((&*on).into(), options, FieldTable::default())
+        .await
+        .unwrap();
+    let published = {
+        let recorder = Recorder::new();
+        sent(&channel, &queue, &recorder).await
+    };
+    let recorder = Recorder::with_variables(&[("DD_TRACE_ENABLED", "false")]);
+    let mut consumer = consumer(&channel, &queue).await;
+    let delivery = next_message(&mut consumer).await;
+    let work = send(&channel, &on, BasicProperties::default());
+    trace::instrument(delivery.process_span(), work).await;
+    assert!(recorder.take().is_empty());
+    let message = crate::broker::get_unwatched(&channel, &on).await;
+    let headers = ddtrace_lapin::carrier(&message.properties);
+    let parent = published.span_id.to_string();
+    assert_eq!(headers.get("x-datadog-parent-id"), Some(parent.as_bytes()));
 }

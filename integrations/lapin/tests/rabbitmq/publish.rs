@@ -92,18 +92,18 @@ async fn where_a_message_goes_is_told_as_data_streams_want_it() {
     bind(&channel, &queue, &fanout, "").await;
     bind(&channel, &queue, &direct, "new").await;
     for (exchange, key, resource, expected) in [
-        ("", &*queue, &*queue, "rabbitmq produce true".to_owned()),
+        ("", &*queue, &*queue, format!("rabbitmq produce {queue}")),
         (
             &fanout,
             "",
             &fanout,
-            format!("rabbitmq produce false exchange:{fanout} has_routing_key:false"),
+            format!("rabbitmq produce elsewhere exchange:{fanout} has_routing_key:false"),
         ),
         (
             &direct,
             "new",
             &direct,
-            format!("rabbitmq produce false exchange:{direct} has_routing_key:true"),
+            format!("rabbitmq produce elsewhere exchange:{direct} has_routing_key:true"),
         ),
     ] {
         channel
@@ -128,7 +128,7 @@ async fn where_a_message_goes_is_told_as_data_streams_want_it() {
         );
         let message = get_unwatched(&channel, &queue).await;
         let headers = ddtrace_lapin::carrier(&message.properties);
-        assert_eq!(headers.get("x-listener"), Some(&b"was here"[..]));
+        assert!(headers.get("x-size").is_some());
     }
 }
 
@@ -154,6 +154,19 @@ async fn with_confirms_the_span_ends_when_the_broker_has_answered() {
     drop(publish().await.unwrap());
     assert!(!only(&recorder).error);
     assert_eq!(channel.wait_for_confirms().await.unwrap(), []);
+
+    // What came back goes to whoever asks for all of it.
+    let nowhere = name("nowhere");
+    let properties = BasicProperties::default();
+    let confirm = channel
+        .basic_publish("".into(), (&*nowhere).into(), MANDATORY, b"tea", properties)
+        .await
+        .unwrap();
+    drop(confirm);
+    assert_eq!(only(&recorder).resource, nowhere);
+    let returned = channel.wait_for_confirms().await.unwrap();
+    let codes: Vec<_> = returned.iter().map(|message| message.reply_code).collect();
+    assert_eq!(codes, [312]);
 }
 
 #[tokio::test]
@@ -276,11 +289,7 @@ async fn settings_decide_what_is_written() {
             has_context,
             "{variables:?}"
         );
-        assert_eq!(
-            headers.get("x-listener").is_some(),
-            is_told,
-            "{variables:?}"
-        );
+        assert_eq!(headers.get("x-size").is_some(), is_told, "{variables:?}");
     }
 }
 
@@ -353,5 +362,37 @@ async fn what_was_made_by_the_library_can_be_watched_too() {
         let span = only(&recorder);
         assert_metas(&span, &[("out.host", None), ("out.vhost", vhost)]);
         assert_eq!(channel.clone().into_inner(), *channel);
+    }
+}
+
+/// Headers with trace context, and body (`data-streams.md` §8); what listeners write is theirs to count.
+#[tokio::test]
+async fn sizes_are_those_of_headers_and_body() {
+    let Some((_connection, channel)) = channel().await else {
+        return;
+    };
+    listen();
+    let queue = queue(&channel).await;
+    let mut table = FieldTable::default();
+    table.insert("né".into(), AMQPValue::LongString("你".into()));
+    table.insert("number".into(), AMQPValue::LongInt(1));
+    let properties = BasicProperties::default().with_headers(table);
+    for (variables, own) in [
+        (&[("DD_RABBITMQ_DISTRIBUTED_TRACING", "false")][..], true),
+        (&[], false),
+    ] {
+        let _recorder = Recorder::with_variables(variables);
+        send(&channel, &queue, properties.clone()).await;
+        let message = get_unwatched(&channel, &queue).await;
+        let headers = ddtrace_lapin::carrier(&message.properties);
+        let mut expected = "tea".len() + "number".len();
+        headers.keys(&mut |name| {
+            if name != "x-size" && name != "number" {
+                expected += name.len() + headers.get(name).map_or(0, <[u8]>::len);
+            }
+        });
+        assert_eq!(expected == 3 + 6 + 3 + 3, own, "{expected}");
+        let told = headers.get("x-size").unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(told), expected.to_string());
     }
 }

@@ -62,8 +62,9 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.state.is_frozen.store(false, Ordering::SeqCst);
+        // In this order: what was on its way when it froze is not to arrive.
         self.cut();
+        self.state.is_frozen.store(false, Ordering::SeqCst);
     }
 }
 
