@@ -128,16 +128,15 @@ fn parse_digits(digits: &str) -> Option<Digits> {
 
 /// 14 digits.
 fn whole(number: u64) -> Option<Digits> {
-    let mut all = StackText::<16>::new();
     let mut digits = Digits::new();
-    (all.push_hex(number) && digits.push(&all.as_str()[16 - DIGITS..])).then_some(digits)
+    digits.push_hex_digits::<DIGITS>(number).then_some(digits)
 }
 
 /// 14 digits without zeros at the end, but at least one.
 fn without_zeros(number: u64) -> Option<Digits> {
     let mut digits = whole(number)?;
-    let kept = digits.as_str().trim_end_matches('0').len().max(1);
-    digits.truncate(kept);
+    let zeros = (number.trailing_zeros() / 4) as usize;
+    digits.truncate(DIGITS - zeros.min(DIGITS - 1));
     Some(digits)
 }
 

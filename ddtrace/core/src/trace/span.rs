@@ -346,6 +346,11 @@ impl Span {
         self.pen(|pen| pen.set_service_by_id(name, id));
     }
 
+    /// Whether it neither records nor passes anything on, so that nothing is lost without it.
+    pub fn is_off(&self) -> bool {
+        self.segment.is_none()
+    }
+
     /// Whether it has begun and not ended.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {

@@ -143,10 +143,14 @@ impl<S: Server> RequestSpan<S> {
         let Some(settings) = S::settings().get() else {
             return Started::Off;
         };
+        let span = open::<S>(&settings, request.headers());
+        if span.is_off() {
+            return Started::Off;
+        }
         let route = S::route(request.extensions());
         let late = route.is_none().then(Arc::default);
         let mut this = Self {
-            span: open::<S>(&settings, request.headers()),
+            span,
             settings,
             method: request.method().clone(),
             route,
