@@ -174,7 +174,8 @@ macro_rules! attributes {
 
 attributes! {
     "data-streams":
-        "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+        "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint
+        "docs/dsm_transaction.md" dsm_transaction plain_dsm_transaction missing_dsm_transaction;
     "llmobs":
         "docs/llm.md" llm plain_llm missing_llm
         "docs/workflow.md" workflow plain_workflow missing_workflow

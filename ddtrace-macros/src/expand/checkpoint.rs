@@ -113,7 +113,7 @@ fn method_of(expr: &Expr, method: &str) -> TokenStream {
 }
 
 /// An expression as a `&str`.
-fn text(expr: &Expr, private: &TokenStream) -> TokenStream {
+pub(super) fn text(expr: &Expr, private: &TokenStream) -> TokenStream {
     match expr.as_text() {
         Some(text) => ours!(#text),
         None => {
