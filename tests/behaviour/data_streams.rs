@@ -11,6 +11,7 @@ use serde_json::Value;
 pub(crate) struct Payload {
     service: String,
     pub(crate) lang: String,
+    #[serde(default)]
     env: String,
     /// Bits that the Python tracer does not send.
     #[serde(default)]
@@ -23,7 +24,7 @@ pub(crate) struct Payload {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Bucket {
-    duration: u64,
+    pub(crate) duration: u64,
     pub(crate) stats: Vec<Group>,
     pub(crate) backlogs: Vec<Backlog>,
     transactions: Option<serde_bytes_of::Bytes>,

@@ -3,6 +3,8 @@
 mod bad_weather;
 mod ci_environment;
 mod data_streams;
+mod data_streams_requests;
+mod data_streams_weather;
 mod dependencies;
 mod disabled;
 mod dogstatsd;

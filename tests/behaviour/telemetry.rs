@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// Requests for telemetry that the agent took, by runtime id: the headers and the body of each, in the order of numbers.
 #[track_caller]
-fn requests(agent: &TestAgent) -> BTreeMap<String, Vec<(Value, Value)>> {
+pub(crate) fn requests(agent: &TestAgent) -> BTreeMap<String, Vec<(Value, Value)>> {
     let mut sessions: BTreeMap<String, Vec<(Value, Value)>> = BTreeMap::new();
     for request in agent.requests() {
         let url = request["url"].as_str().expect("a URL");
@@ -28,7 +28,7 @@ fn requests(agent: &TestAgent) -> BTreeMap<String, Vec<(Value, Value)>> {
 }
 
 /// The messages of a session, batches taken apart.
-fn messages(session: &[(Value, Value)]) -> Vec<(String, Value)> {
+pub(crate) fn messages(session: &[(Value, Value)]) -> Vec<(String, Value)> {
     let of = |body: &Value| match body["payload"].as_array() {
         Some(batch) => batch.clone(),
         None => vec![body.clone()],

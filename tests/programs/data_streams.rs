@@ -1,6 +1,11 @@
 //! Messages that are passed on, as Data Streams Monitoring sees them.
+//!
+//! `unsafe` in this file: `fork`, `waitpid` and `_exit`.
+#![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::io::BufRead as _;
+use std::time::{Duration, Instant};
 
 use ddtrace::data_streams as dsm;
 use ddtrace::{Context, Span};
@@ -54,4 +59,46 @@ pub(crate) fn run() {
             "header": order.get("dd-pathway-ctx-base64"),
         }),
     );
+}
+
+/// Messages before a fork, in the child before anything else happens there, and in the parent.
+pub(crate) fn forked() {
+    let guard = ddtrace::init();
+    dsm::produce("kafka", "before").without_headers();
+    // SAFETY: the child only uses what this test is about, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork failed");
+    if child == 0 {
+        dsm::produce("kafka", "in-child").without_headers();
+        let done = ddtrace::flush_within(Duration::from_secs(60));
+        // SAFETY: ends this process at once, without running what belongs to the parent.
+        unsafe { libc::_exit(if done { 0 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is ours to be written to.
+    let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!((waited, status), (child, 0), "the child ended well");
+    dsm::produce("kafka", "in-parent").without_headers();
+    drop(guard);
+    crate::report(0);
+}
+
+/// Does as it is told: `pass <count> <topic>` sends that many messages, each to a topic of its own, and everything else flushes.
+pub(crate) fn steady() {
+    let guard = ddtrace::init();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("readable input");
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["pass", count, topic] => {
+                for number in 0..count.parse::<u64>().expect("a number") {
+                    dsm::produce("kafka", &format!("{topic}{number}")).without_headers();
+                }
+            }
+            _ => println!("flushed {}", ddtrace::flush_within(Duration::from_secs(60))),
+        }
+    }
+    let began = Instant::now();
+    drop(guard);
+    let took = began.elapsed().as_millis() as u64;
+    crate::report_with(0, json!({ "ms": took }));
 }

@@ -12,6 +12,7 @@ mod llmobs;
 mod logging;
 mod metrics;
 mod opentelemetry;
+mod requests;
 mod runtimes;
 mod sending;
 mod snapshot;
@@ -73,6 +74,10 @@ fn main() {
         "metrics-waiting" => metrics::waits(),
         "annotated" => annotated::run(),
         "data-streams" => data_streams::run(),
+        "data-streams-forked" => data_streams::forked(),
+        "data-streams-steady" => data_streams::steady(),
+        "data-streams-requests" => requests::run(),
+        "data-streams-requests-in-code" => requests::in_code(),
         "kafka" => kafka::run(&arguments[1..]),
         "llmobs" => llmobs::run(&arguments[1]),
         "registry" => annotated::registry(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How the agent treats a request for a traces endpoint. Other endpoints do not exist on it.
+/// How the agent treats a request for its endpoint, of traces unless said otherwise. Others do not exist on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weather {
     /// Takes it.
@@ -46,7 +46,7 @@ impl Weather {
     }
 }
 
-/// A request for a traces endpoint that was read to its end.
+/// A request for its endpoint that was read to its end.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// Method, path and version.
@@ -71,6 +71,8 @@ impl Received {
 
 struct State {
     weather: Weather,
+    /// The end of the paths that it has.
+    endpoint: &'static str,
     received: Vec<Received>,
     /// Decode and count accepted payloads instead of keeping requests.
     counts_only: bool,
@@ -90,6 +92,13 @@ impl Agent {
     pub fn start(weather: Weather) -> Agent {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         Agent::on(listener, weather)
+    }
+
+    /// Starts one that has this endpoint instead of those for traces.
+    pub fn start_for(endpoint: &'static str, weather: Weather) -> Agent {
+        let agent = Agent::start(weather);
+        agent.lock().endpoint = endpoint;
+        agent
     }
 
     /// Starts one where somebody knew in advance that it would be: at an address that [`nobody`] gave.
@@ -115,6 +124,7 @@ impl Agent {
     fn on(listener: TcpListener, weather: Weather) -> Agent {
         let state = Arc::new(Mutex::new(State {
             weather,
+            endpoint: "/traces",
             received: Vec::new(),
             begun: 0,
             counts_only: false,
@@ -146,7 +156,7 @@ impl Agent {
         self.lock().weather = weather;
     }
 
-    /// The requests for traces endpoints so far.
+    /// The requests for its endpoint so far.
     pub fn received(&self) -> Vec<Received> {
         self.lock().received.clone()
     }
@@ -193,10 +203,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let weather = {
+        let (weather, endpoint) = {
             let mut state = lock();
             state.begun += 1;
-            state.weather
+            (state.weather, state.endpoint)
         };
         let weather = match weather {
             Weather::WithoutV05 if line.contains("/v0.5/") => Weather::Status(404),
@@ -211,14 +221,15 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         let length: usize = length
             .and_then(|(_, value)| value.parse().ok())
             .unwrap_or(0);
-        let is_for_traces = line.contains("/traces ");
-        if is_for_traces && weather == Weather::ClosesMidBody {
+        let path = line.split(' ').nth(1).unwrap_or_default();
+        let is_for_endpoint = path.ends_with(endpoint);
+        if is_for_endpoint && weather == Weather::ClosesMidBody {
             io::copy(&mut reader.take(length as u64 / 2), &mut io::sink())?;
             return writer.shutdown(Shutdown::Both);
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        if !is_for_traces {
+        if !is_for_endpoint {
             answer(
                 &mut writer,
                 if weather == Weather::Fair { 404 } else { 500 },

@@ -117,6 +117,8 @@ pub(crate) struct Buckets {
     /// Nanoseconds.
     pub(crate) width: i64,
     buckets: BTreeMap<i64, Bucket>,
+    /// Bytes about transactions of the newest bucket that was taken, which may not be over.
+    newest_taken: (i64, usize),
     /// Names of checkpoints that transactions pass, for the life of the process.
     pub(crate) names: transaction::Names,
     /// Observations that found no room.
@@ -129,6 +131,7 @@ impl Buckets {
         Self {
             width: width.max(1),
             buckets: BTreeMap::new(),
+            newest_taken: (0, 0),
             names: transaction::Names::default(),
             dropped: 0,
         }
@@ -141,7 +144,11 @@ impl Buckets {
             Observation::Transaction(transaction) => transaction.at,
         };
         let start = at.get() - at.get() % self.width;
-        let bucket = self.buckets.entry(start).or_default();
+        let (newest, sent) = self.newest_taken;
+        let bucket = self.buckets.entry(start).or_insert_with(|| Bucket {
+            transactions: transaction::Records::after(if start == newest { sent } else { 0 }),
+            ..Bucket::default()
+        });
         let has_room = match observation {
             Observation::Point(point) => bucket.add_point(point),
             Observation::Offset(position, offset, _) => bucket.add_offset(position, offset),
@@ -154,6 +161,9 @@ impl Buckets {
 
     /// Everything, the bucket that is under way included.
     pub(crate) fn take(&mut self) -> BTreeMap<i64, Bucket> {
+        if let Some((start, bucket)) = self.buckets.last_key_value() {
+            self.newest_taken = (*start, bucket.transactions.total());
+        }
         std::mem::take(&mut self.buckets)
     }
 
@@ -227,6 +237,37 @@ mod tests {
             .map(|(position, offset)| (position.partition, offset))
             .collect();
         assert_eq!(offsets, [(1, 34), (2, 0)]);
+    }
+
+    /// §12: what is sent early does not make room.
+    #[test]
+    fn transactions_are_bounded_for_ten_seconds_whatever_is_sent_early() {
+        let mut buckets = Buckets::new(WIDTH);
+        let transaction = |seconds: i64| {
+            Observation::Transaction(Transaction {
+                id: "x".repeat(255).into(),
+                checkpoint: "a".into(),
+                at: Nanoseconds::new(seconds * 1_000_000_000),
+            })
+        };
+        let mut taken = 0;
+        for count in 0..10_000 {
+            buckets.add(transaction(count % 10));
+            if buckets.is_heavy() {
+                taken += buckets.take()[&0].transactions.as_slice().len();
+            }
+        }
+        taken += buckets.take()[&0].transactions.as_slice().len();
+        assert_eq!(taken, 2_300_000 / 265 * 265);
+        assert_eq!(buckets.dropped, 10_000 - taken as u64 / 265);
+        buckets.add(transaction(10));
+        assert_eq!(
+            buckets.take()[&10_000_000_000]
+                .transactions
+                .as_slice()
+                .len(),
+            265
+        );
     }
 
     #[test]

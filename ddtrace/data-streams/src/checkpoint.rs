@@ -174,6 +174,12 @@ impl<'a> Consume<'a> {
 impl<'a> Produce<'a> {
     options!();
 
+    /// Leaves the tag `topic:` out, for places that other tags name: an exchange of RabbitMQ.
+    pub fn without_topic(mut self) -> Self {
+        self.0.tags.retain(|tag| !tag.has_key("topic"));
+        self
+    }
+
     /// Passes the checkpoint on the pathway in force, and writes the pathway after it into the message's headers.
     ///
     /// Nothing if the product is off.
@@ -224,5 +230,108 @@ fn tag_span(hash: u64) {
     // The text is made only for somebody who keeps it.
     if span.is_recording() {
         span.set_tag("pathway.hash", hash.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::Checkpoints;
+
+    enum By {
+        Sender(Produce<'static>),
+        Receiver(Consume<'static>),
+    }
+    use By::{Receiver, Sender};
+
+    /// §7: what the table at the head of the crate says gives the tags of the other tracers.
+    #[test]
+    fn checkpoints_by_hand_have_the_tags_of_each_technology() {
+        const ARN: &str = "arn:aws:sns:eu-west-1:1:t";
+        const TOPIC: &str = "projects/p/topics/t";
+        const SUBSCRIPTION: &str = "projects/p/subscriptions/s";
+        let exchange = || produce("rabbitmq", "").without_topic();
+        let stream = || consume("kinesis", "s").arrived_at(SystemTime::now());
+        let cases = [
+            (
+                Sender(produce("kafka", "t").tag("kafka_cluster_id:c")),
+                "direction:out kafka_cluster_id:c topic:t type:kafka",
+            ),
+            (
+                Receiver(consume("kafka", "t").group("g").tag("kafka_cluster_id:c")),
+                "direction:in group:g kafka_cluster_id:c topic:t type:kafka",
+            ),
+            (
+                Sender(produce("rabbitmq", "key")),
+                "direction:out topic:key type:rabbitmq",
+            ),
+            (
+                Sender(exchange().tags(["exchange:e", "has_routing_key:false"])),
+                "direction:out exchange:e has_routing_key:false type:rabbitmq",
+            ),
+            (
+                Receiver(consume("rabbitmq", "q")),
+                "direction:in topic:q type:rabbitmq",
+            ),
+            (
+                Sender(produce("sqs", "q")),
+                "direction:out topic:q type:sqs",
+            ),
+            (
+                Receiver(consume("sqs", "q")),
+                "direction:in topic:q type:sqs",
+            ),
+            (
+                Sender(produce("sns", ARN)),
+                "direction:out topic:arn:aws:sns:eu-west-1:1:t type:sns",
+            ),
+            (
+                Sender(produce("kinesis", "s")),
+                "direction:out topic:s type:kinesis",
+            ),
+            (Receiver(stream()), "direction:in topic:s type:kinesis"),
+            (
+                Sender(produce("google-pubsub", TOPIC)),
+                "direction:out topic:projects/p/topics/t type:google-pubsub",
+            ),
+            (
+                Receiver(consume("google-pubsub", SUBSCRIPTION)),
+                "direction:in topic:projects/p/subscriptions/s type:google-pubsub",
+            ),
+            (
+                Sender(produce("eventbridge", "placed").tag("exchange:bus")),
+                "direction:out exchange:bus topic:placed type:eventbridge",
+            ),
+            (
+                Sender(produce("nats", "a.b")),
+                "direction:out topic:a.b type:nats",
+            ),
+            (
+                Receiver(consume("nats", "a.b").group("g")),
+                "direction:in group:g topic:a.b type:nats",
+            ),
+            (
+                Sender(produce("pulsar", "t")),
+                "direction:out topic:t type:pulsar",
+            ),
+            (
+                Receiver(consume("fluvio", "t")),
+                "direction:in topic:t type:fluvio",
+            ),
+            (
+                Receiver(consume("redis", "s").group("g")),
+                "direction:in group:g topic:s type:redis",
+            ),
+        ];
+        let checkpoints = Checkpoints::record("shop");
+        for (by, expected) in cases {
+            match by {
+                Sender(sender) => sender.manual(false).without_headers(),
+                Receiver(receiver) => receiver.manual(false).without_headers(),
+            };
+            let passed = checkpoints.take();
+            assert_eq!(passed.len(), 1);
+            assert_eq!(passed[0].tags.join(" "), expected);
+        }
     }
 }

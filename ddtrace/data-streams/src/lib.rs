@@ -25,6 +25,74 @@
 //! Off, every call is one relaxed load. Hashes and payloads are those of Datadog's other tracers, byte for byte; the source
 //! of each format stands in its file.
 
+//! # What to write for which system
+//!
+//! Kafka by rdkafka, SQS, SNS and Kinesis by the AWS SDK pass checkpoints by themselves once their integrations are there. With any other
+//! library there are two lines, one on each side. The words are those of the other tracers, so that pathways of several
+//! languages meet; `manual(false)` leaves out the tag that tells checkpoints by hand from those of an integration.
+//!
+//! | system | where it is sent | where it is received |
+//! |---|---|---|
+//! | Kafka (rskafka, …) | `produce("kafka", topic)` | `consume("kafka", topic).group(group)` |
+//! | RabbitMQ, unnamed exchange | `produce("rabbitmq", routing_key)` | `consume("rabbitmq", queue)` |
+//! | RabbitMQ, any other | `produce("rabbitmq", "").without_topic().tags(["exchange:orders", "has_routing_key:true"])` | `consume("rabbitmq", queue)` |
+//! | SQS | `produce("sqs", queue_name)` | `consume("sqs", queue_name)` |
+//! | SNS | `produce("sns", topic_arn)` | its queue: `consume("sqs", queue_name)` |
+//! | Kinesis | `produce("kinesis", stream_arn)` | `consume("kinesis", stream_arn).arrived_at(time)` |
+//! | Google Pub/Sub | `produce("google-pubsub", topic_path)` | `consume("google-pubsub", subscription_path)` |
+//! | EventBridge | `produce("eventbridge", detail_type).tag("exchange:my-bus")` | its target: `consume("sqs", queue_name)` |
+//! | NATS | `produce("nats", subject)` | `consume("nats", subject).group(queue_group)` |
+//! | Pulsar | `produce("pulsar", topic)` | `consume("pulsar", topic).group(subscription)` |
+//! | Fluvio | `produce("fluvio", topic)` | `consume("fluvio", topic)` |
+//! | Redis streams | `produce("redis", stream)` | `consume("redis", stream).group(group)` |
+//!
+//! How far Kafka's producers and consumers are is said by [`kafka_produce_offset`], [`kafka_commit_offset`] and
+//! [`kafka_high_watermark`]. Requests of HTTP and gRPC are checkpoints if `DD_DATA_STREAMS_HTTP_ENABLED` is set.
+//!
+//! # What carries a pathway
+//!
+//! Anything that is a [`Carrier`] to `from` and a [`CarrierMut`] to `into`: `HashMap<String, String>` and `BTreeMap<String, String>` (attributes of
+//! Pub/Sub, properties of Pulsar), `Vec<(String, Vec<u8>)>`, `http::HeaderMap`. For the types of libraries that have an integration it has functions:
+//! `ddtrace::rdkafka::{carrier, carrier_of, HeadersInTheMaking}`, `ddtrace::tonic::{metadata, metadata_mut}`, `ddtrace::aws_sdk::{carrier_of_message, attribute}`.
+//! For all others [`ReadWith`] and [`WriteWith`] are a line each. With `async-nats`, for example:
+//!
+//! ```
+//! # mod async_nats { // What of the library's headers is used here.
+//! #     #[derive(Default)]
+//! #     pub struct HeaderMap(std::collections::HashMap<String, String>);
+//! #     impl HeaderMap {
+//! #         pub fn new() -> Self { Self::default() }
+//! #         pub fn insert(&mut self, name: &str, value: &str) { self.0.insert(name.to_owned(), value.to_owned()); }
+//! #         pub fn get(&self, name: &str) -> Option<&HeaderValue> { self.0.get(name).map(|it| HeaderValue::of(it)) }
+//! #     }
+//! #     #[repr(transparent)]
+//! #     pub struct HeaderValue(String);
+//! #     impl HeaderValue {
+//! #         fn of(text: &String) -> &Self { Box::leak(Box::new(Self(text.clone()))) }
+//! #         pub fn as_str(&self) -> &str { &self.0 }
+//! #     }
+//! # }
+//! use ddtrace_core::propagation::{ReadWith, WriteWith};
+//! use ddtrace_data_streams as dsm;
+//!
+//! # let checkpoints = dsm::test_support::Checkpoints::record("shop");
+//! let mut headers = async_nats::HeaderMap::new();
+//! dsm::produce("nats", "orders").into(&mut WriteWith(|name: &str, value: &[u8]| {
+//!     headers.insert(name, &String::from_utf8_lossy(value));
+//! }));
+//! // … and where the message arrives:
+//! dsm::consume("nats", "orders").from(&ReadWith(&headers, |headers, name| {
+//!     Some(headers.get(name)?.as_str().as_bytes())
+//! }));
+//! # let passed = checkpoints.take();
+//! # assert_eq!(passed[1].parent, passed[0].hash);
+//! ```
+//!
+//! [`Carrier`]: ddtrace_core::propagation::Carrier
+//! [`CarrierMut`]: ddtrace_core::propagation::CarrierMut
+//! [`ReadWith`]: ddtrace_core::propagation::ReadWith
+//! [`WriteWith`]: ddtrace_core::propagation::WriteWith
+
 mod bucket;
 mod checkpoint;
 mod current;

@@ -5,14 +5,19 @@
 //! the place; these are the tags that the reference writes for the same technology
 //! (dd-trace-py, `ddtrace/internal/datastreams/{kafka,botocore,kombu}.py`).
 //!
+//! Requests of HTTP and gRPC are checkpoints, too, if the user wants that (`DD_DATA_STREAMS_HTTP_ENABLED`): their tags are a direction and
+//! `type:http` or `type:grpc`, their size counts as 0, and the pathway travels in their headers, as dd-trace-java has it
+//! (`HttpServerDecorator`, `UriBasedClientDecorator`, `DataStreamsPropagator`).
+//!
 //! A consumer's pathway is in force for what is active where it receives. Two more facts keep it to the work it belongs to: a
 //! [`MessageProcess`] puts it in force for the span of that work, wherever the message was handed to, and a request that a server
-//! answers begins without one, whatever was consumed on its thread before.
+//! answers begins without one, or with the one in its headers, whatever was consumed on its thread before.
 
 use ddtrace_core::events::{
     self, HttpClientRequest, HttpServerRequest, MessageCommit, MessageConsume, MessageDelivered,
-    MessageProcess, MessageProduce, MessageWatermark, Phase,
+    MessageProcess, MessageProduce, MessageWatermark, OutgoingHeaders, Phase, RpcServerRequest,
 };
+use ddtrace_core::propagation::Carrier;
 use ddtrace_core::trace::Span;
 
 use crate::bucket::Observation;
@@ -36,7 +41,9 @@ pub(crate) fn subscribe() {
     events::on::<MessageCommit<'_>>(Phase::Product, NAME, committed);
     events::on::<MessageWatermark<'_>>(Phase::Product, NAME, at_watermark);
     events::on::<HttpServerRequest<'_>>(Phase::Product, NAME, requested);
+    events::on::<RpcServerRequest<'_>>(Phase::Product, NAME, called);
     events::on::<HttpClientRequest<'_>>(Phase::Product, NAME, requesting);
+    events::on::<OutgoingHeaders<'_>>(Phase::Product, NAME, sending);
 }
 
 fn produced(event: &mut MessageProduce<'_>) {
@@ -161,11 +168,54 @@ fn requested(event: &mut HttpServerRequest<'_>) {
     if !switch::is_on() {
         return;
     }
-    {
-        let _active = event.span.enter();
-        current::clear();
-    }
+    asked(event.span, "http", event.headers);
     extractors::track(Place::HttpIn, event.headers, event.span);
+}
+
+fn called(event: &mut RpcServerRequest<'_>) {
+    if switch::is_on() {
+        asked(event.span, event.system, event.headers);
+    }
+}
+
+/// A request has arrived: a checkpoint on the pathway that its headers say, if requests are checkpoints; otherwise it has none.
+fn asked(span: &mut Span, protocol: &str, headers: &dyn Carrier) {
+    let guard = switch::running();
+    let running = guard.as_deref().and_then(Option::as_ref);
+    let Some(running) = running.filter(|_| switch::counts_requests()) else {
+        let _active = span.enter();
+        return current::clear();
+    };
+    let tags = [Tag::whole("direction:in"), Tag::pair("type", protocol)];
+    let mut pathway = Pathway::extract(headers);
+    let now = Nanoseconds::now();
+    let point = current::pass_on(&mut pathway, running.node, &tags, Passage::default(), now);
+    tag(span, &point);
+    {
+        let _active = span.enter();
+        current::set(pathway);
+    }
+    running.observe(Observation::Point(point));
+}
+
+/// A request is sent: a checkpoint on the pathway of whoever sends, which goes into the headers.
+fn sending(event: &mut OutgoingHeaders<'_>) {
+    let guard = switch::running();
+    let Some(running) = guard.as_deref().and_then(Option::as_ref) else {
+        return;
+    };
+    if !switch::counts_requests() {
+        return;
+    }
+    let tags = [
+        Tag::whole("direction:out"),
+        Tag::pair("type", event.protocol),
+    ];
+    let now = Nanoseconds::now();
+    let (pathway, point) = current::pass(running.node, &tags, Passage::default(), now);
+    tag(event.span, &point);
+    running.observe(Observation::Point(point));
+    pathway.inject(event.headers);
 }
 
 fn requesting(event: &mut HttpClientRequest<'_>) {

@@ -1,7 +1,7 @@
 //! What listeners make of events, held against the vectors of the reference.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use ddtrace_core::test_support::Recorder;
 use ddtrace_core::trace::{Site, enter};
@@ -9,6 +9,7 @@ use ddtrace_core::trace::{Site, enter};
 use super::*;
 use crate::hash::Node;
 use crate::switch::Waiting;
+use crate::test_support::TURN;
 
 #[allow(unsafe_code, reason = "a site names its link section")]
 mod sites {
@@ -19,27 +20,25 @@ mod sites {
 }
 use sites::{SEND, WORK};
 
-/// The switch and the extractors belong to the process: one test at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
 /// The product switched on, with the queue in the test's hands.
 struct On {
     recorder: Recorder,
     waiting: Waiting,
-    _alone: MutexGuard<'static, ()>,
+    /// The switch and the extractors belong to the process: one test at a time.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl On {
     fn new(service: &str, env: Option<&str>) -> Self {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         subscribe();
         current::clear();
-        let waiting = switch::make_ready(Node::new(service, env, None, ""));
+        switch::make_ready(Node::new(service, env, None, ""));
         switch::set_on(true);
         Self {
             recorder: Recorder::new(),
-            waiting,
-            _alone: alone,
+            waiting: switch::take_waiting().unwrap(),
+            _turn: turn,
         }
     }
 
@@ -62,6 +61,7 @@ impl On {
 impl Drop for On {
     fn drop(&mut self) {
         switch::set_on(false);
+        switch::count_requests(false);
         extractors::set(None);
         current::clear();
     }
@@ -412,4 +412,68 @@ fn switched_off_nothing_is_written_and_nothing_observed() {
             .iter()
             .all(|span| span.meta("pathway.hash").is_none())
     );
+}
+
+/// The hash is that of `test_dsm_http` in system-tests, `tests/integrations/test_dsm.py`; tags and headers are those of
+/// dd-trace-java's `HttpClientTest`, `HttpServerTest` and `GrpcTest`.
+#[test]
+fn requests_are_checkpoints_if_the_user_wants_that() {
+    const ANSWERED: u64 = 3_883_033_147_046_472_598;
+    let mut on = On::new("weblog", Some("system-tests"));
+    let (method, uri) = (http::Method::GET, http::Uri::from_static("/"));
+    for is_wanted in [false, true] {
+        switch::count_requests(is_wanted);
+        let none = http::HeaderMap::new();
+        let mut sent = http::HeaderMap::new();
+        let mut serving = Span::start(&WORK);
+        events::dispatch::<HttpServerRequest<'_>>(|| {
+            HttpServerRequest::new(&mut serving, &method, &uri, &none)
+        });
+        let active = serving.enter();
+        let mut calling = Span::start(&SEND);
+        events::dispatch::<OutgoingHeaders<'_>>(|| {
+            OutgoingHeaders::new(&mut calling, "grpc", &mut sent)
+        });
+        drop(calling);
+        drop(active);
+        drop(serving);
+        let mut called = Span::start(&WORK);
+        events::dispatch::<RpcServerRequest<'_>>(|| {
+            RpcServerRequest::new(&mut called, "grpc", "/tea.Kettle/Boil", &sent)
+        });
+        let pathway = {
+            let _active = called.enter();
+            current::get()
+        };
+        drop(called);
+        assert_eq!(sent.contains_key("dd-pathway-ctx-base64"), is_wanted);
+        let points = on.points();
+        let tagged: Vec<_> = on
+            .recorder
+            .take()
+            .iter()
+            .filter_map(|span| span.meta("pathway.hash").map(str::to_owned))
+            .collect();
+        if !is_wanted {
+            assert_eq!((points.len(), tagged.len(), pathway), (0, 0, None));
+            continue;
+        }
+        let shown: Vec<_> = points
+            .iter()
+            .map(|point| {
+                let tags: Vec<_> = point.tags.iter().collect();
+                (tags.join(" "), point.parent, point.payload_size)
+            })
+            .collect();
+        let expected = [
+            ("direction:in type:http".to_owned(), 0, 0),
+            ("direction:out type:grpc".to_owned(), ANSWERED, 0),
+            ("direction:in type:grpc".to_owned(), points[1].hash, 0),
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(points[0].hash, ANSWERED);
+        assert_eq!(pathway.map(|it| it.hash()), Some(points[2].hash));
+        let hashes: Vec<_> = points.iter().map(|point| point.hash.to_string()).collect();
+        assert_eq!(tagged, hashes);
+    }
 }

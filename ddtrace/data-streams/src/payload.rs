@@ -328,12 +328,13 @@ mod tests {
         assert_eq!(decoded.stats[0].names, [1, 1, b'a']);
     }
 
-    /// What the test above looks at.
+    /// What tests look at.
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Decoded {
-        #[serde(rename = "ProductMask")]
+        #[serde(rename = "ProductMask", default)]
         products: u64,
+        #[serde(default)]
         process_tags: Vec<String>,
         env: Option<String>,
         version: Option<String>,
@@ -342,10 +343,23 @@ mod tests {
 
     #[derive(serde::Deserialize)]
     struct DecodedBucket {
-        #[serde(rename = "Transactions", with = "bytes_of_msgpack")]
+        #[serde(rename = "Stats")]
+        stats: Vec<DecodedGroup>,
+        #[serde(rename = "Transactions", with = "bytes_of_msgpack", default)]
         transactions: Vec<u8>,
-        #[serde(rename = "TransactionCheckpointIds", with = "bytes_of_msgpack")]
+        #[serde(
+            rename = "TransactionCheckpointIds",
+            with = "bytes_of_msgpack",
+            default
+        )]
         names: Vec<u8>,
+    }
+
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct DecodedGroup {
+        edge_tags: Vec<String>,
+        hash: u64,
     }
 
     mod bytes_of_msgpack {
@@ -377,6 +391,32 @@ mod tests {
             let long = cut(&letter.repeat(300)).into_owned();
             assert!(long.len() <= MAX_TAG && long.ends_with('…'), "{long}");
         }
+    }
+
+    /// §16: a tag is cut where it is shown, and nowhere before.
+    #[test]
+    fn what_is_cut_was_hashed_whole() {
+        let long = "x".repeat(300);
+        let shown = |end: &str| {
+            let topic = format!("{long}{end}");
+            let tags = [Tag::whole("direction:out"), Tag::pair("topic", &topic)];
+            let node = Node::new("s", None, None, "");
+            let now = Nanoseconds::new(1);
+            let mut pathway = Pathway::begin(now);
+            let passage = Passage::default();
+            let point = pathway.pass(node, &mut Cache::default(), &tags, passage, now);
+            let whole = ["direction:out", &format!("topic:{topic}")];
+            assert_eq!(point.hash, node.hash(whole, 0));
+            let mut buckets = Buckets::new(WIDTH);
+            buckets.add(Observation::Point(point));
+            let payload = encode(&sender(), &buckets.take(), WIDTH, &[]);
+            let mut payload: Decoded = rmp_serde::from_slice(&payload).unwrap();
+            let mut group = payload.stats.remove(0).stats.remove(0);
+            (group.edge_tags.remove(1), group.hash)
+        };
+        let (one, other) = (shown("1"), shown("2"));
+        assert_eq!(one.0, format!("topic:{}…", "x".repeat(200 - 6 - 3)));
+        assert!(one.0 == other.0 && one.1 != other.1);
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl<'a> Tag<'a> {
         }
     }
 
+    /// Whether it was made as a pair with this key.
+    pub(crate) fn has_key(self, key: &str) -> bool {
+        self.value.is_some() && self.key == key
+    }
+
     fn to_text(self) -> Box<str> {
         match self.value {
             Some(value) => format!("{}:{value}", self.key).into(),

@@ -4,13 +4,14 @@
 //! second while something comes, and twice a second otherwise. Every ten seconds, on a flush and at the end everything is
 //! sent, the bucket under way included.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ddtrace_core::config::Config;
 use ddtrace_core::diagnostics;
-use ddtrace_core::export::agent::{RetryPolicy, SendError, TRACER_VERSION};
+use ddtrace_core::export::agent::{SendError, TRACER_VERSION};
 use ddtrace_core::instrument::{Product, inventory};
 use ddtrace_core::process_tags::ProcessTags;
 use ddtrace_core::remote_config::{self, Capabilities};
@@ -40,14 +41,12 @@ const OFF: Duration = Duration::from_secs(5);
 static IS_CONFIGURED: AtomicBool = AtomicBool::new(false);
 static EXTRACTORS: Mutex<Option<String>> = Mutex::new(None);
 
-/// The worker's end of the queue that [`start`] has made, until the task takes it.
-static READY: Mutex<Option<Waiting>> = Mutex::new(None);
-
 /// On the thread that calls `init()`: what passes a checkpoint right after it is observed.
 fn start() {
-    if let (Some(config), Ok(mut ready)) = (current_config(), READY.lock()) {
-        *ready = Some(switch::make_ready(node(&config, "")));
+    if let Some(config) = current_config() {
+        switch::make_ready(node(&config, ""));
         IS_CONFIGURED.store(config.data_streams_enabled, Ordering::Relaxed);
+        switch::count_requests(config.data_streams_http);
         let own = config.data_streams_transaction_extractors.clone();
         extractors::set(own.as_deref());
         if let Ok(mut configured) = EXTRACTORS.lock() {
@@ -95,9 +94,8 @@ fn run(context: TaskContext) -> Option<TaskFuture> {
         return None;
     }
     let config = context.config();
-    // The child of a fork begins with a queue of its own; nobody waits for a lock that the parent may have held.
-    let ready = READY.try_lock().ok().and_then(|mut ready| ready.take());
-    let waiting = ready.unwrap_or_else(|| switch::make_ready(node(&config, "")));
+    // The child of a fork begins with a queue of its own.
+    let waiting = switch::take_waiting()?;
     let interval = config.data_streams_interval;
     let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
     let collector = Collector {
@@ -207,14 +205,33 @@ impl Collector {
         };
         let names = self.buckets.names.blob();
         let payload = payload::encode(&sender, &buckets, self.buckets.width, names);
-        match payload::compress(&payload) {
-            Ok(body) => deliver(context, body).await,
-            Err(error) => diagnostics::error(format_args!(
-                "data streams of {} seconds were dropped: {error}",
-                self.buckets.width / 1_000_000_000
-            )),
+        if let Some(body) = compressed(payload::compress(&payload)) {
+            deliver(context, body).await;
         }
     }
+}
+
+/// What can be sent. What cannot be is dropped and counted.
+fn compressed(body: std::io::Result<Vec<u8>>) -> Option<Vec<u8>> {
+    match body {
+        Ok(body) => Some(body),
+        Err(error) => {
+            telemetry::count(telemetry::Namespace::Tracers, "dropped_payloads", &[], 1);
+            diagnostics::error(format_args!(
+                "data streams were dropped: the payload could not be made: {error}"
+            ));
+            None
+        }
+    }
+}
+
+/// The longest waits before the second and the third try.
+const WAITS: [Duration; 2] = [Duration::from_millis(730), Duration::from_millis(1180)];
+
+/// A wait of random length, so that the processes of a host do not come back to a restarted agent in the same moment.
+fn at_random(longest: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0_u8);
+    longest.mul_f64(random as f64 / u64::MAX as f64)
 }
 
 /// Sends a payload; again, twice, if it cannot have arrived.
@@ -226,8 +243,8 @@ async fn deliver(context: &TaskContext, body: Vec<u8>) {
     );
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     let body = bytes::Bytes::from(body);
-    let policy = RetryPolicy::default();
-    for tried in 1.. {
+    let mut waits = WAITS.into_iter();
+    loop {
         let sent = context
             .agent()
             .post(payload::PATH, headers.clone(), body.clone());
@@ -235,7 +252,7 @@ async fn deliver(context: &TaskContext, body: Vec<u8>) {
             Ok(response) if response.status.is_success() => return,
             Ok(response) if response.status == http::StatusCode::NOT_FOUND => {
                 return diagnostics::error(format_args!(
-                    "data streams were dropped: the agent does not take them, which needs version 7.34 or later"
+                    "data streams were dropped: the agent does not take them; this needs Agent 7.34 or later"
                 ));
             }
             Ok(response) => {
@@ -244,12 +261,38 @@ async fn deliver(context: &TaskContext, body: Vec<u8>) {
                     response.status
                 ));
             }
-            Err(SendError::Connect { .. }) if tried < policy.tries => {
-                tokio::time::sleep(policy.pause * tried).await;
-            }
             Err(error) => {
-                return diagnostics::warn(format_args!("data streams were dropped: {error}"));
+                let wait = waits
+                    .next()
+                    .filter(|_| matches!(error, SendError::Connect { .. }));
+                let Some(longest) = wait else {
+                    return diagnostics::warn(format_args!("data streams were dropped: {error}"));
+                };
+                tokio::time::sleep(at_random(longest)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_random_within_their_limits() {
+        for longest in WAITS {
+            let waits: Vec<_> = (0..100).map(|_| at_random(longest)).collect();
+            assert!(waits.iter().all(|wait| *wait <= longest));
+            let half = longest / 2;
+            assert!(waits.iter().any(|wait| *wait < half));
+            assert!(waits.iter().any(|wait| *wait > half));
+        }
+    }
+
+    #[test]
+    fn a_payload_that_cannot_be_made_is_dropped() {
+        let error = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+        assert_eq!(compressed(Err(error)), None);
+        assert_eq!(compressed(Ok(vec![1])), Some(vec![1]));
     }
 }

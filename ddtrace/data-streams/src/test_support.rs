@@ -4,12 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bucket::Observation;
 use crate::hash::Node;
+use crate::listen;
 use crate::switch::{self, Waiting};
 
 /// The product is one for the whole process, so tests take turns.
-static TURN: Mutex<()> = Mutex::new(());
+pub(crate) static TURN: Mutex<()> = Mutex::new(());
 
-/// Switches the product on while it lives, and keeps the checkpoints that are passed. One at a time: the next one waits for
+/// Switches the product on while it lives, and keeps the checkpoints that are passed, by hand and by integrations. One at a time: the next one waits for
 /// this one to be dropped. Not for programs that call `init()`.
 ///
 /// ```
@@ -24,7 +25,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// ```
 #[derive(Debug)]
 pub struct Checkpoints {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Option<Waiting>>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -47,10 +48,11 @@ impl Checkpoints {
     pub fn record(service: &str) -> Self {
         // A test that failed has left nothing that the next one would mind.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = switch::make_ready(Node::new(service, None, None, ""));
+        listen::subscribe();
+        switch::make_ready(Node::new(service, None, None, ""));
         switch::set_on(true);
         Self {
-            waiting: Mutex::new(waiting),
+            waiting: Mutex::new(switch::take_waiting()),
             _turn: turn,
         }
     }
@@ -60,11 +62,20 @@ impl Checkpoints {
         switch::set_on(on);
     }
 
+    /// Makes requests of HTTP and gRPC checkpoints, as `DD_DATA_STREAMS_HTTP_ENABLED` does, or not.
+    pub fn count_requests(&self, on: bool) {
+        switch::count_requests(on);
+    }
+
     /// What was passed since the last call, in order.
     pub fn take(&self) -> Vec<Checkpoint> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut passed = Vec::new();
-        while let Ok(observation) = waiting.queue.try_recv() {
+        let queue = waiting.as_mut().map(|waiting| &mut waiting.queue);
+        let Some(queue) = queue else {
+            return passed;
+        };
+        while let Ok(observation) = queue.try_recv() {
             if let Observation::Point(point) = observation {
                 passed.push(Checkpoint {
                     tags: point.tags.iter().map(str::to_owned).collect(),
@@ -81,5 +92,6 @@ impl Checkpoints {
 impl Drop for Checkpoints {
     fn drop(&mut self) {
         switch::set_on(false);
+        switch::count_requests(false);
     }
 }

@@ -9,7 +9,7 @@ use crate::time::Nanoseconds;
 
 /// Bytes of records in one bucket from which on it is sent early.
 const HEAVY: usize = 512 << 10;
-/// Bytes of records that one bucket holds.
+/// Bytes of records for one stretch of time, those included that were sent early.
 const MAX_BYTES: usize = 2_300_000;
 /// An id or a name is cut here: its length takes one byte.
 const MAX_TEXT: usize = 255;
@@ -58,29 +58,46 @@ impl Names {
 
 /// Passages one behind the other: `[number u8][nanoseconds i64, big endian][length u8][id]`.
 #[derive(Debug, Default)]
-pub(crate) struct Records(Vec<u8>);
+pub(crate) struct Records {
+    bytes: Vec<u8>,
+    /// Bytes for the same stretch of time that were sent before.
+    sent: usize,
+}
 
 impl Records {
     /// False if there is no room, or no number for the checkpoint.
     pub(crate) fn add(&mut self, transaction: &Transaction, names: &mut Names) -> bool {
-        if self.0.len() + 10 + transaction.id.len().min(MAX_TEXT) > MAX_BYTES {
+        if self.total() + 10 + transaction.id.len().min(MAX_TEXT) > MAX_BYTES {
             return false;
         }
         let Some(number) = names.number(&transaction.checkpoint) else {
             return false;
         };
-        self.0.push(number);
-        self.0.extend(transaction.at.get().to_be_bytes());
-        put_text(&mut self.0, &transaction.id);
+        self.bytes.push(number);
+        self.bytes.extend(transaction.at.get().to_be_bytes());
+        put_text(&mut self.bytes, &transaction.id);
         true
     }
 
+    /// Goes on where others for the same stretch of time have ended.
+    pub(crate) fn after(sent: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            sent,
+        }
+    }
+
+    /// Bytes for this stretch of time, those included that were sent before.
+    pub(crate) fn total(&self) -> usize {
+        self.sent + self.bytes.len()
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     pub(crate) fn is_heavy(&self) -> bool {
-        self.0.len() >= HEAVY
+        self.bytes.len() >= HEAVY
     }
 }
 

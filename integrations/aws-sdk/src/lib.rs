@@ -69,7 +69,7 @@ mod subject;
 mod tap;
 
 pub use interceptor::{TraceInterceptor, interceptor};
-pub use receive::context_of_message;
+pub use receive::{attribute, carrier_of_message, context_of_message};
 
 ddtrace_core::instrument::inventory::submit! {
     ddtrace_core::instrument::Integration::new("aws-sdk", "aws-smithy-runtime-api", "1")

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ddtrace_core::events::{self, MessageConsume};
-use ddtrace_core::propagation::Extracted;
+use ddtrace_core::propagation::{Carrier, CarrierMut, Extracted};
 use ddtrace_core::trace::Span;
 use serde_json::Value;
 
@@ -31,12 +31,47 @@ use crate::subject::queue;
 /// # }
 /// ```
 pub fn context_of_message(attribute: Option<&str>, body: Option<&str>) -> Extracted {
-    let carried = attribute
-        .and_then(|text| carried(text.as_bytes()))
-        .or_else(|| of_notification(&serde_json::from_str(body?).ok()?));
-    carried
+    found(attribute, body)
         .map(|carried| ddtrace_core::trace::extract_for("aws-sdk", &carried))
         .unwrap_or_default()
+}
+
+/// What a message of SQS carries, by name, wherever [`context_of_message`] would look: for a checkpoint of data streams by hand.
+///
+/// ```
+/// use ddtrace_core::propagation::Carrier as _;
+///
+/// let carrier = ddtrace_aws_sdk::carrier_of_message(Some(r#"{"x-order-id": "7"}"#), None);
+/// assert_eq!(carrier.get("x-order-id"), Some(&b"7"[..]));
+/// ```
+pub fn carrier_of_message(
+    attribute: Option<&str>,
+    body: Option<&str>,
+) -> impl Carrier + Send + Sync + 'static {
+    found(attribute, body).unwrap_or_default()
+}
+
+/// The text of an attribute `_datadog` with what `write` puts into it, for messages that are sent without the
+/// [interceptor](crate::interceptor). The attribute's type is `String`.
+///
+/// ```
+/// # use aws_sdk_sqs::types::MessageAttributeValue;
+/// let text = ddtrace_aws_sdk::attribute(|carrier| ddtrace_core::trace::inject(carrier));
+/// let attribute = MessageAttributeValue::builder().data_type("String").string_value(text).build()?;
+/// // client.send_message().message_attributes("_datadog", attribute)
+/// # let _ = attribute;
+/// # Ok::<(), aws_sdk_sqs::error::BuildError>(())
+/// ```
+pub fn attribute(write: impl FnOnce(&mut dyn CarrierMut)) -> String {
+    let mut carried = Carried::new();
+    write(&mut carried);
+    serde_json::json!(carried).to_string()
+}
+
+fn found(attribute: Option<&str>, body: Option<&str>) -> Option<Carried> {
+    attribute
+        .and_then(|text| carried(text.as_bytes()))
+        .or_else(|| of_notification(&serde_json::from_str(body?).ok()?))
 }
 
 /// The queue's answer: links the span to whoever sent, and tells of every message.
@@ -156,6 +191,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_written_by_hand_is_read_by_hand() {
+        let text = attribute(|carrier| carrier.set("dd-pathway-ctx-base64", b"AA=="));
+        let read = carrier_of_message(Some(&text), Some("tea"));
+        assert_eq!(read.get("dd-pathway-ctx-base64"), Some(&b"AA=="[..]));
+        let none = carrier_of_message(Some("[]"), Some("tea"));
+        assert_eq!(none.get("dd-pathway-ctx-base64"), None);
+    }
 
     #[test]
     fn contexts_are_found_wherever_they_arrive() {

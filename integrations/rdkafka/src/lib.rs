@@ -57,6 +57,7 @@
 
 mod base_consumer;
 mod base_producer;
+mod carrier;
 mod cluster;
 mod consume;
 mod consumer_trait;
@@ -70,6 +71,7 @@ mod watermark;
 
 pub use base_consumer::{BaseConsumer, Iter, PartitionQueue};
 pub use base_producer::{BaseProducer, Sent, ThreadedProducer, Watched};
+pub use carrier::{HeadersInTheMaking, carrier_of};
 pub use future_producer::{DeliveryFuture, FutureProducer};
 pub use process::{NativeHeaders, ProcessSpan, batch_span, carrier, write_headers};
 pub use stream_consumer::{MessageStream, StreamConsumer, StreamPartitionQueue};

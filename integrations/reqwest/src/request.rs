@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 
-use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse};
+use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
 use ddtrace_core::http::{endpoint, without_urls};
 use ddtrace_core::instrument::{Enabled, Settings};
 use ddtrace_core::trace::{Context, Site, Span, SpanKind};
@@ -42,8 +42,12 @@ pub(crate) fn open(
 pub(crate) fn inject(settings: &Enabled, span: &mut Span, headers: &mut HeaderMap) {
     if settings.own.distributed_tracing {
         // With tracing off, what came in with the request that is being served goes on from here.
-        let _active = span.enter();
+        let active = span.enter();
         ddtrace_core::trace::inject(headers);
+        drop(active);
+        if span.is_recording() {
+            events::dispatch::<OutgoingHeaders<'_>>(|| OutgoingHeaders::new(span, "http", headers));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::task::{Context, Poll};
 
+use ddtrace_core::events::{self, OutgoingHeaders};
 use ddtrace_core::trace::{Site, Span, SpanKind, Tag, Value};
 use ddtrace_tower::exchange::{ExchangeFuture, TracedBody};
 use http::{Request, Response, Uri};
@@ -103,8 +104,14 @@ impl<S> Trace<S> {
         }
         if is_carrying {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let _active = span.span().enter();
+            let active = span.span().enter();
             ddtrace_core::trace::inject(request.headers_mut());
+            drop(active);
+            if span.span().is_recording() {
+                events::dispatch::<OutgoingHeaders<'_>>(|| {
+                    OutgoingHeaders::new(span.span(), "grpc", request.headers_mut())
+                });
+            }
         }
         Some(span)
     }

@@ -44,11 +44,13 @@ mod call;
 pub mod client;
 mod descriptors;
 mod messages;
+mod metadata;
 mod method;
 pub mod server;
 mod status;
 
 pub use call::CallSpan;
+pub use metadata::{metadata, metadata_mut};
 
 ddtrace_core::instrument::inventory::submit! {
     ddtrace_core::instrument::Integration::new("tonic", "tonic", "0.14")

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use ddtrace_core::events::{self, RpcServerRequest};
 use ddtrace_core::trace::{Site, Span, SpanKind};
 use ddtrace_tower::exchange::{ExchangeFuture, TracedBody};
 use ddtrace_tower::server::{is_marked, mark, note_route, start_from_headers};
@@ -82,7 +83,12 @@ impl<S> Trace<S> {
             Span::start_root(&CALL)
         };
         let kind = self.descriptors.kind_of(path);
-        let span = CallSpan::new(span, Side::Server, settings, path, headers, kind);
+        let mut span = CallSpan::new(span, Side::Server, settings, path, headers, kind);
+        if span.span().is_recording() {
+            events::dispatch::<RpcServerRequest<'_>>(|| {
+                RpcServerRequest::new(span.span(), "grpc", path, headers)
+            });
+        }
         mark(request.extensions_mut());
         Some(span)
     }

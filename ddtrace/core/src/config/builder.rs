@@ -137,6 +137,12 @@ impl<'a> ConfigBuilder<'a> {
         self.put(Name::DD_DATA_STREAMS_ENABLED, Value::Flag(enabled))
     }
 
+    /// Whether requests of HTTP and gRPC are a part of these pathways (`DD_DATA_STREAMS_HTTP_ENABLED`).
+    #[must_use]
+    pub fn data_streams_http(self, enabled: bool) -> Self {
+        self.put(Name::DD_DATA_STREAMS_HTTP_ENABLED, Value::Flag(enabled))
+    }
+
     /// Where the agent listens (`DD_TRACE_AGENT_URL`), as a URL.
     #[must_use]
     pub fn agent_url(self, url: impl fmt::Display) -> Self {

@@ -284,6 +284,7 @@ pub struct Config {
     pub appsec_enabled: Option<bool>,
     pub profiling_enabled: bool,
     pub data_streams_enabled: bool,
+    pub data_streams_http: bool,
     pub data_streams_interval: Duration,
     /// A JSON array, not looked into.
     pub data_streams_transaction_extractors: Option<String>,

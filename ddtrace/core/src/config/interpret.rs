@@ -289,6 +289,7 @@ impl Config {
             appsec_enabled,
             profiling_enabled: values.flag(DD_PROFILING_ENABLED),
             data_streams_enabled: values.flag(DD_DATA_STREAMS_ENABLED),
+            data_streams_http: values.flag(DD_DATA_STREAMS_HTTP_ENABLED),
             data_streams_interval: values.seconds(_DD_TRACE_STATS_WRITER_INTERVAL),
             data_streams_transaction_extractors: values
                 .text(DD_DATA_STREAMS_TRANSACTION_EXTRACTORS),

@@ -309,6 +309,8 @@ settings! {
     DD_PROFILING_ENABLED => flag(false).products(&["profiling"]),
     /// Whether the paths of messages through queues are measured.
     DD_DATA_STREAMS_ENABLED => flag(false).products(&["data streams"]),
+    /// Whether requests are checkpoints of these paths, too: those that HTTP and gRPC servers answer, and those that clients send. In Java they are whenever data streams are.
+    DD_DATA_STREAMS_HTTP_ENABLED => flag(false).products(&["data streams"]),
     /// Headers whose values are ids of transactions: a JSON array of objects with `name` (the checkpoint), `type` (`HTTP_IN_HEADERS`, `HTTP_OUT_HEADERS`, `KAFKA_CONSUME_HEADERS`, `KAFKA_PRODUCE_HEADERS`) and `value` (the header).
     DD_DATA_STREAMS_TRANSACTION_EXTRACTORS => optional(Kind::JsonArray).products(&["data streams"]),
     /// For tests: seconds that data streams are added up before they are sent.

@@ -1,10 +1,12 @@
 //! Requests that a program answers, and requests that it sends.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::{Event, Listeners, Verdict};
+use crate::propagation::CarrierMut;
 use crate::trace::Span;
 
 /// A request has arrived, and the user's code has not seen it yet.
@@ -65,6 +67,30 @@ pub struct HttpClientRequest<'a> {
     pub url: &'a str,
     /// Its headers.
     pub headers: &'a HeaderMap,
+}
+
+/// The headers of a request can be written to for the last time.
+///
+/// Dispatched by the integrations of HTTP clients, and of clients of calls that travel as requests, on the thread that sends, after
+/// trace context was written. Not dispatched where the user does not want context in headers. The span is not entered: what is
+/// active is what sends. Listeners may add to the span and to the headers.
+#[non_exhaustive]
+pub struct OutgoingHeaders<'a> {
+    /// The request's span.
+    pub span: &'a mut Span,
+    /// What is spoken: `http`, `grpc`.
+    pub protocol: &'a str,
+    /// Where to write.
+    pub headers: &'a mut dyn CarrierMut,
+}
+
+impl fmt::Debug for OutgoingHeaders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingHeaders")
+            .field("span", &self.span)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The head of a response has arrived.
@@ -137,6 +163,17 @@ impl<'a> HttpClientRequest<'a> {
     }
 }
 
+impl<'a> OutgoingHeaders<'a> {
+    /// Puts the fact together.
+    pub fn new(span: &'a mut Span, protocol: &'a str, headers: &'a mut dyn CarrierMut) -> Self {
+        Self {
+            span,
+            protocol,
+            headers,
+        }
+    }
+}
+
 impl<'a> HttpClientResponse<'a> {
     /// Puts the fact together.
     pub fn new(span: &'a mut Span, status: StatusCode, headers: &'a HeaderMap) -> Self {
@@ -174,6 +211,16 @@ impl Event for HttpClientRequest<'static> {
 
     fn listeners() -> &'static Listeners<Self> {
         static LISTENERS: Listeners<HttpClientRequest<'static>> = Listeners::new();
+        &LISTENERS
+    }
+}
+
+impl Event for OutgoingHeaders<'static> {
+    type Payload<'a> = OutgoingHeaders<'a>;
+    const NAME: &'static str = "OutgoingHeaders";
+
+    fn listeners() -> &'static Listeners<Self> {
+        static LISTENERS: Listeners<OutgoingHeaders<'static>> = Listeners::new();
         &LISTENERS
     }
 }

@@ -69,6 +69,7 @@ mod exchange;
 mod http;
 mod listeners;
 mod messaging;
+mod rpc;
 mod sql;
 mod tapped;
 
@@ -76,12 +77,15 @@ pub use answer::{Block, Verdict};
 pub use bridged::{Attribute, BridgedSpan, FOLLOWERS, Follower, Followers};
 pub use error::HandledError;
 pub use exchange::{End, HttpClientExchange, TAPS, Tap, Taps};
-pub use http::{HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse};
+pub use http::{
+    HttpClientRequest, HttpClientResponse, HttpServerRequest, HttpServerResponse, OutgoingHeaders,
+};
 pub use listeners::{Listeners, Phase, panics};
 pub use messaging::{
     MessageCommit, MessageConsume, MessageDelivered, MessageHeaders, MessageProcess,
     MessageProduce, MessageWatermark,
 };
+pub use rpc::RpcServerRequest;
 pub use sql::{SqlQueryFinished, SqlQueryStarted};
 pub use tapped::{Describe, Tapped};
 

@@ -233,6 +233,56 @@ impl CarrierMut for BTreeMap<String, String> {
     }
 }
 
+/// A carrier for headers of a library that no integration knows, held in any way: the headers, and how to look one up.
+///
+/// ```
+/// use ddtrace_core::propagation::{Carrier, ReadWith};
+///
+/// let headers = [("x-datadog-trace-id", "7"), ("tea", "green")];
+/// let carrier = ReadWith(&headers, |headers, name| {
+///     Some(headers.iter().find(|(key, _)| *key == name)?.1.as_bytes())
+/// });
+/// assert_eq!(carrier.get("tea"), Some(&b"green"[..]));
+/// ```
+///
+/// It cannot list its names, which only baggage in the style of OpenTracing needs.
+#[derive(Debug)]
+pub struct ReadWith<'h, H: ?Sized>(
+    /// The headers.
+    pub &'h H,
+    /// Gives the first value under a name, which is in lower case.
+    pub fn(&'h H, &str) -> Option<&'h [u8]>,
+);
+
+impl<H: ?Sized> Carrier for ReadWith<'_, H> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        (self.1)(self.0, name)
+    }
+
+    fn keys<'a>(&'a self, _: &mut dyn FnMut(&'a str)) {}
+}
+
+/// A carrier that hands names and values to a function, likewise for headers of any library.
+///
+/// ```
+/// use ddtrace_core::propagation::{CarrierMut, WriteWith};
+///
+/// let mut headers = Vec::new();
+/// WriteWith(|name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()))).set("tea", b"green");
+/// assert_eq!(headers[0].0, "tea");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct WriteWith<F>(
+    /// Sets a name to one value, replacing whatever was there.
+    pub F,
+);
+
+impl<F: FnMut(&str, &[u8])> CarrierMut for WriteWith<F> {
+    fn set(&mut self, name: &str, value: &[u8]) {
+        (self.0)(name, value);
+    }
+}
+
 /// Headers of messages as many libraries hold them: in order, with values of any bytes.
 impl Carrier for Vec<(String, Vec<u8>)> {
     fn get(&self, name: &str) -> Option<&[u8]> {

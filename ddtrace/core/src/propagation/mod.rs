@@ -48,7 +48,7 @@ mod tracestate;
 pub(crate) use baggage_items::AnyValue;
 pub use baggage_items::Baggage;
 pub(crate) use carrier::joined;
-pub use carrier::{Carrier, CarrierMut};
+pub use carrier::{Carrier, CarrierMut, ReadWith, WriteWith};
 pub use counts::{StyleCounts, TruncationCounts, style_counts, truncation_counts};
 pub use error::PropagationError;
 pub use probability::ProbabilityUpdate;

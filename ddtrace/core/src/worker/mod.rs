@@ -305,8 +305,16 @@ fn stop(timeout: Duration) -> bool {
     stopped
 }
 
-/// Starts tracer and worker anew in a forked child. Called by the first span that notices.
-pub(crate) fn revive() {
+/// How often this process is a fork of a fork. What remembers another number was left behind by the parent: its worker will never
+/// look at it again, and its locks may be held for ever.
+#[inline]
+pub fn forks() -> u32 {
+    tracer::forks()
+}
+
+/// Starts tracer and worker anew in a forked child. Called by the first span that notices, and by products that notice before
+/// there is one; a second call does nothing, and so does one without a fork.
+pub fn revive() {
     static REVIVED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let forks = tracer::forks();
     let Some(before) = RUNNING

@@ -131,6 +131,11 @@ impl Builder {
         self.configure(|config| config.data_streams(enabled))
     }
 
+    /// Has requests of HTTP and gRPC be a part of these pathways, or not. `DD_DATA_STREAMS_HTTP_ENABLED`.
+    pub fn data_streams_http(self, enabled: bool) -> Self {
+        self.configure(|config| config.data_streams_http(enabled))
+    }
+
     /// Sampling rules as JSON. `DD_TRACE_SAMPLING_RULES`.
     pub fn sampling_rules(self, json: impl std::fmt::Display) -> Self {
         self.configure(|config| config.sampling_rules(json))

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Buf;
-use ddtrace_core::events::{self, End, HttpClientRequest, HttpClientResponse};
+use ddtrace_core::events::{self, End, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
 use ddtrace_core::http::{endpoint, without_urls};
 use ddtrace_core::instrument::{Enabled, Settings};
 use ddtrace_core::trace::{Site, Span};
@@ -113,8 +113,14 @@ impl<C: Client> RequestSpan<C> {
         }
         if settings.own.distributed_tracing {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let _active = span.enter();
+            let active = span.enter();
             ddtrace_core::trace::inject(request.headers_mut());
+            drop(active);
+            if span.is_recording() {
+                events::dispatch::<OutgoingHeaders<'_>>(|| {
+                    OutgoingHeaders::new(&mut span, "http", request.headers_mut())
+                });
+            }
         }
         mark(request.extensions_mut());
         Some(Self {
