@@ -16,6 +16,7 @@ mod logging;
 mod opentelemetry;
 mod program;
 mod python;
+mod rabbitmq;
 mod registry;
 mod remote_config;
 mod sending;
