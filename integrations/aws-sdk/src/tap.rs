@@ -3,6 +3,7 @@
 //! An operation is one exchange, however often it is attempted: of answers only the last one counts, which is one that succeeds, or
 //! whatever the operation ended with. Only the body of an answer that is followed is touched.
 
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::body::SdkBody;
@@ -31,12 +32,12 @@ pub(crate) fn lay(response: &mut HttpResponse, mut taps: Taps) -> Taps {
     }
     show_head(&mut taps, response);
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let describe = |error: &_| ("body", text(error));
+    let describe = |error: &BoxError| ("body", text(error));
     *response.body_mut() = SdkBody::from_body_1_x(Tapped::new(body, taps, describe));
     Taps::default()
 }
 
-fn text(error: &Box<dyn std::error::Error + Send + Sync>) -> String {
+fn text(error: &impl std::fmt::Display) -> String {
     without_urls(&error.to_string()).into_owned()
 }
 

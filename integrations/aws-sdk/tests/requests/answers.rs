@@ -17,10 +17,12 @@ use aws_smithy_types::body::SdkBody;
 
 pub(crate) const QUEUE: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/cups";
 
+/// Status and body; none is a connection that breaks.
+type Answer = Option<(u16, String)>;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
-    /// Statuses and bodies; none is a connection that breaks.
-    answers: Arc<Mutex<Vec<Option<(u16, String)>>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
