@@ -52,6 +52,7 @@
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
 //! | `redis` | command spans for redis 1: `ddtrace::redis::Traced::new(connection, client.get_connection_info())` | no |
+//! | `redis-cluster`, `redis-connection-manager` | with redis: pipelines and routed commands of clusters; subscriptions of these connections | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |

@@ -1,6 +1,6 @@
 //! One order through everything: axum → reqwest → axum → sqlx → rdkafka → a consumer → redis → tonic, and one trace.
 //!
-//! PostgreSQL and Redis are real, the brokers are those that librdkafka plays itself, all of it over sockets.
+//! PostgreSQL and Redis are real, the brokers are those that librdkafka plays itself unless `KAFKA_BROKERS` names real ones, all of it over sockets.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use ddtrace::reqwest::RequestBuilderExt as _;
 use ddtrace::sqlx::Traced;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
+use ddtrace_tests::kafka::Brokers;
 use ddtrace_tests::service;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::mocking::MockCluster;
 use rdkafka::producer::FutureRecord;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use redis::AsyncCommands as _;
@@ -98,7 +98,7 @@ async fn pack(State(warehouse): State<Warehouse>) -> String {
         .await
         .unwrap();
     let parcel = id.to_string();
-    let record = FutureRecord::to("parcels").key("k").payload(&parcel);
+    let record = FutureRecord::to("journey").key("k").payload(&parcel);
     warehouse.producer.send(record, PATIENCE).await.unwrap();
     parcel
 }
@@ -136,9 +136,8 @@ async fn an_order_is_one_trace_from_the_shop_to_the_carrier() {
     ) else {
         return;
     };
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("parcels", 1, 1).unwrap();
-    let brokers = cluster.bootstrap_servers();
+    let brokers = Brokers::find();
+    brokers.create_topic("journey", 1);
     let pool = Traced::new(PgPool::connect(&postgres).await.unwrap());
     let client = redis::Client::open(redis).unwrap();
     let config = redis::AsyncConnectionConfig::new()
@@ -150,16 +149,16 @@ async fn an_order_is_one_trace_from_the_shop_to_the_carrier() {
         .unwrap();
     let redis = ddtrace::redis::Traced::new(redis, client.get_connection_info());
     let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", &brokers)
+        .set("bootstrap.servers", brokers.servers())
         .create()
         .unwrap();
     let consumer: StreamConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &brokers)
+        .set("bootstrap.servers", brokers.servers())
         .set("group.id", "shipping")
         .create()
         .unwrap();
     let mut from = TopicPartitionList::new();
-    from.add_partition_offset("parcels", 0, Offset::Beginning)
+    from.add_partition_offset("journey", 0, Offset::Beginning)
         .unwrap();
     consumer.assign(&from).unwrap();
 

@@ -166,6 +166,18 @@ impl Recorder {
         self.take_chunks().into_iter().flatten().collect()
     }
 
+    /// The only span of chunks that are complete.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or if there are several.
+    #[track_caller]
+    pub fn take_only(&self) -> SpanData {
+        let mut spans = self.take();
+        assert_eq!(spans.len(), 1, "there should be one span: {spans:#?}");
+        spans.remove(0)
+    }
+
     /// Waits for so many spans, and takes them: a server learns of the end of a response after its client does, and the other
     /// way round.
     ///

@@ -105,98 +105,155 @@ impl Raw<'_> {
 }
 
 /// The headers of a message that is about to be sent: the user's, and behind them what is written here.
+///
+/// What is written is kept apart, in one piece of memory and mostly on the stack, until all of it is known. librdkafka is
+/// then told how many headers there will be, and asked nothing about those that nobody but us has written.
 pub(crate) struct Outgoing {
-    /// Nothing while there are none at all.
-    headers: Option<OwnedHeaders>,
-    had_none: bool,
-    /// How many of them are the user's.
-    of_user: usize,
+    /// The user's, without those that were written anew.
+    given: Option<OwnedHeaders>,
+    written: SmallVec<[Place; 8]>,
+    /// Names, each followed by its value.
+    bytes: SmallVec<[u8; 512]>,
+}
+
+/// Where a header is that was written here.
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    name: usize,
+    value: usize,
 }
 
 impl Outgoing {
     pub(crate) fn new(headers: Option<OwnedHeaders>) -> Self {
         Self {
-            had_none: headers.is_none(),
-            of_user: headers.as_ref().map_or(0, |headers| headers.count()),
-            headers,
+            given: headers,
+            written: SmallVec::new(),
+            bytes: SmallVec::new(),
         }
     }
 
     /// Bytes of all names and values.
     pub(crate) fn size(&self) -> usize {
-        self.iter().map(|raw| raw.size()).sum()
+        let given: usize = self.given_ones().map(|raw| raw.size()).sum();
+        let written = self.written.iter().map(|it| it.name + it.value);
+        given + written.sum::<usize>()
     }
 
     /// Takes back what was written here if the message would be larger with it than the library allows. `body` is the
     /// size of its value and key.
-    pub(crate) fn fit(self, body: usize, largest: usize) -> Self {
-        /// More than all that is ever written here.
-        const OURS: usize = 32 << 10;
+    pub(crate) fn fit(&mut self, body: usize, largest: usize) {
         /// More than the lengths of a name and a value take.
         const LENGTHS: usize = 10;
         /// More than what every message has takes.
         const MESSAGE: usize = 128;
-        if self.of_user == 0 && body + OURS <= largest {
-            return self;
+        let count = self.given_count() + self.written.len();
+        if body + self.size() + count * LENGTHS + MESSAGE > largest {
+            self.written.clear();
         }
-        let headers: usize = self.iter().map(|raw| raw.size() + LENGTHS).sum();
-        if body + headers + MESSAGE <= largest {
-            return self;
-        }
-        let (written, headers) = self.into_parts();
-        Self::new(written.strip(headers))
     }
 
     /// What was written here, for [`Written::strip`], and the headers to send.
     pub(crate) fn into_parts(self) -> (Written, Option<OwnedHeaders>) {
         let written = Written {
-            had_none: self.had_none,
-            of_user: self.of_user,
+            had_none: self.given.is_none(),
+            of_user: self.given_count(),
         };
-        (written, self.headers)
+        if self.written.is_empty() {
+            return (written, self.given);
+        }
+        let (places, bytes) = (self.written, self.bytes);
+        let headers = self
+            .given
+            .unwrap_or_else(|| OwnedHeaders::new_with_capacity(places.len()));
+        let headers = places.iter().fold(headers, |headers, place| {
+            // Names came as text.
+            let name = std::str::from_utf8(place.name(&bytes)).unwrap_or_default();
+            headers.insert(Header {
+                key: name,
+                value: Some(place.value(&bytes)),
+            })
+        });
+        (written, Some(headers))
     }
 
-    fn iter(&self) -> impl Iterator<Item = Raw<'_>> {
-        let headers = self.headers.as_ref().map(OwnedHeaders::as_borrowed);
+    fn given_count(&self) -> usize {
+        self.given.as_ref().map_or(0, |headers| headers.count())
+    }
+
+    /// The user's headers, as far as they are looked at.
+    fn given_ones(&self) -> impl Iterator<Item = Raw<'_>> {
+        let headers = self.given.as_ref().map(OwnedHeaders::as_borrowed);
         let count = headers.map_or(0, BorrowedHeaders::count).min(MAX_HEADERS);
         (0..count).filter_map(move |index| at(headers?, index))
+    }
+
+    /// Takes the user's headers of a name away, in whatever spelling: a message that is sent on has the context of whoever
+    /// sent it before.
+    fn remove(&mut self, name: &str) {
+        let spellings = self.given_ones().filter(|raw| raw.is_named(name));
+        let spellings: SmallVec<[CString; 1]> = spellings.map(|raw| raw.name.to_owned()).collect();
+        if let Some(headers) = &mut self.given {
+            for name in &spellings {
+                remove(headers, name);
+            }
+        }
+    }
+}
+
+impl Place {
+    fn name(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.at..][..self.name]
+    }
+
+    fn value(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.at + self.name..][..self.value]
     }
 }
 
 impl Carrier for Outgoing {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
+        let is_named = |place: &&Place| {
+            place
+                .name(&self.bytes)
+                .eq_ignore_ascii_case(name.as_bytes())
+        };
+        if let Some(place) = self.written.iter().find(is_named) {
+            return Some(place.value(&self.bytes));
+        }
+        self.given_ones()
             .filter(|raw| raw.is_named(name))
             .filter_map(|raw| raw.value)
             .last()
     }
 
     fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
-        self.iter()
+        self.given_ones()
             .filter_map(|raw| raw.name.to_str().ok())
+            .for_each(&mut *visit);
+        self.written
+            .iter()
+            .filter_map(|place| std::str::from_utf8(place.name(&self.bytes)).ok())
             .for_each(visit);
     }
 }
 
 impl CarrierMut for Outgoing {
     fn set(&mut self, name: &str, value: &[u8]) {
-        let found: SmallVec<[(usize, CString); 1]> = self
-            .iter()
-            .enumerate()
-            .filter(|(_, raw)| raw.is_named(name))
-            .map(|(index, raw)| (index, raw.name.to_owned()))
-            .collect();
-        let mut headers = self.headers.take().unwrap_or_default();
-        // A message that is sent on has the context of whoever sent it before.
-        let of_user = self.of_user;
-        self.of_user -= found.iter().filter(|(index, _)| *index < of_user).count();
-        for (_, name) in &found {
-            remove(&mut headers, name);
+        let bytes = &self.bytes;
+        // What was written of it before stays behind among the bytes, which is rare.
+        self.written
+            .retain(|place| !place.name(bytes).eq_ignore_ascii_case(name.as_bytes()));
+        if self.given.is_some() {
+            self.remove(name);
         }
-        self.headers = Some(headers.insert(Header {
-            key: name,
-            value: Some(value),
-        }));
+        self.written.push(Place {
+            at: self.bytes.len(),
+            name: name.len(),
+            value: value.len(),
+        });
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(value);
     }
 }
 

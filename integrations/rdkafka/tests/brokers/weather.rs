@@ -10,17 +10,18 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::{BaseRecord, FutureRecord, Producer as _};
 
-use super::broker::{Broker, PATIENCE, listen, named, recorder, told, until};
+use super::broker::{Broker, PATIENCE, beginning, listen, named, recorder, told, until};
+use super::proxy::Proxy;
 
 #[tokio::test]
 async fn a_broker_that_is_gone_fails_the_delivery_with_the_library_s_own_error() {
     listen();
     let recorder = recorder(&[]);
-    let broker = Broker::with("gone", 1);
+    let broker = Broker::played("gone");
     let mut config = broker.config();
     config.set("message.timeout.ms", "300");
     let producer: FutureProducer = config.create().unwrap();
-    broker.cluster.broker_down(1).unwrap();
+    broker.go_down();
     let record = FutureRecord::to("gone").key("k").payload("v");
     let (error, message) = producer.send(record, PATIENCE).await.unwrap_err();
     assert_eq!(
@@ -47,11 +48,11 @@ async fn a_broker_that_is_gone_fails_the_delivery_with_the_library_s_own_error()
 #[test]
 fn an_error_that_comes_late_reaches_the_span_while_its_trace_is_open() {
     let recorder = recorder(&[]);
-    let broker = Broker::with("late", 1);
+    let broker = Broker::played("late");
     let mut config = broker.config();
     config.set("message.timeout.ms", "300");
     let producer: BaseProducer = config.create().unwrap();
-    broker.cluster.broker_down(1).unwrap();
+    broker.go_down();
     let mut outer = Span::builder("outer").start();
     {
         let _active = outer.enter();
@@ -75,6 +76,63 @@ fn an_error_that_comes_late_reaches_the_span_while_its_trace_is_open() {
             .contains("MessageTimedOut")
     );
     assert!(!named(&spans, "outer")[0].error);
+}
+
+#[test]
+fn a_connection_that_is_cut_delays_messages_and_loses_no_trace() {
+    listen();
+    let recorder = recorder(&[]);
+    let broker = Broker::with("cut", 1);
+    let proxy = Proxy::before(broker.servers());
+    let mut config = broker.group("cut");
+    config
+        .set("bootstrap.servers", proxy.servers())
+        .set("reconnect.backoff.max.ms", "500");
+    let producer: BaseProducer = config.create().unwrap();
+    let send = |text: &str| {
+        let record = BaseRecord::to("cut").partition(0).key("k").payload(text);
+        assert!(producer.send(record).is_ok());
+        let spans = recorder.take();
+        named(&spans, "kafka.produce")[0].span_id
+    };
+    let before = send("before");
+    producer.flush(PATIENCE).unwrap();
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.assign(&beginning("cut", &[0])).unwrap();
+    let read = || {
+        let found = until(|| {
+            let message = consumer.poll(Duration::from_millis(50))?.ok()?;
+            Some(message.payload().unwrap().to_vec())
+        });
+        let spans = recorder.take();
+        let read = named(&spans, "kafka.consume");
+        let parent = read.last().unwrap().parent_id;
+        (String::from_utf8(found).unwrap(), parent)
+    };
+    assert_eq!(read(), ("before".to_owned(), before));
+
+    proxy.cut();
+    let meanwhile = send("meanwhile");
+    // The library says that nobody is there.
+    let error = until(|| {
+        producer.poll(Duration::ZERO);
+        consumer.poll(Duration::from_millis(50))
+    })
+    .unwrap_err();
+    let failed = recorder.take();
+    let failed: Vec<_> = failed.iter().filter(|span| span.error).collect();
+    assert_eq!(failed.len(), 1, "{error}");
+    assert_eq!(failed[0].meta("error.message"), Some(&*error.to_string()));
+    let delivered = || -> Vec<String> {
+        let told = told("cut").into_iter();
+        told.filter(|what| what.starts_with("delivered")).collect()
+    };
+    assert_eq!(delivered(), ["delivered 0 Some(0)"]);
+
+    proxy.mend();
+    producer.flush(PATIENCE).unwrap();
+    assert_eq!(read(), ("meanwhile".to_owned(), meanwhile));
+    assert_eq!(delivered(), ["delivered 0 Some(0)", "delivered 0 Some(1)"]);
 }
 
 #[test]

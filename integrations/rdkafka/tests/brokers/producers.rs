@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ddtrace_core::trace::Span;
-use ddtrace_rdkafka::{BaseProducer, FutureProducer, ThreadedProducer};
+use ddtrace_rdkafka::{BaseConsumer, BaseProducer, FutureProducer, ThreadedProducer};
 use futures_util::FutureExt as _;
 use rdkafka::ClientContext;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{
-    BaseRecord, DeliveryResult, FutureRecord, NoCustomPartitioner, Producer as _, ProducerContext,
+    BaseRecord, DefaultProducerContext, DeliveryResult, FutureRecord, NoCustomPartitioner,
+    Producer as _, ProducerContext,
 };
 
-use super::broker::{Broker, PATIENCE, listen, named, next, recorder, told, until};
+use super::broker::{Broker, PATIENCE, beginning, listen, named, next, recorder, told, until};
 
 /// A context of the user's, which is told everything that it was told before.
 #[derive(Clone, Default)]
@@ -72,7 +74,7 @@ fn a_message_is_described_and_its_headers_lead_to_the_span() {
         ("kafka", "worker")
     );
     assert_eq!(span.resource, "kafka.produce");
-    let servers = broker.cluster.bootstrap_servers();
+    let servers = broker.servers();
     for (tag, expected) in [
         ("component", Some("rdkafka")),
         ("span.kind", Some("producer")),
@@ -81,7 +83,7 @@ fn a_message_is_described_and_its_headers_lead_to_the_span() {
         ("kafka.topic", Some("described")),
         ("kafka.message_key", Some("k\u{e9}y")),
         ("kafka.tombstone", Some("false")),
-        ("messaging.kafka.bootstrap.servers", Some(&*servers)),
+        ("messaging.kafka.bootstrap.servers", Some(servers)),
         ("_dd.svc_src", Some("kafka")),
     ] {
         assert_eq!(span.meta(tag), expected, "{tag}");
@@ -250,6 +252,37 @@ fn a_threaded_producer_and_its_clones_make_spans() {
     }
     until(|| (deliveries.0.lock().unwrap().len() == 2).then_some(()));
     assert_eq!(recorder.take().len(), 2);
+}
+
+#[test]
+fn transactions_are_the_library_s_and_their_messages_carry_context() {
+    let recorder = recorder(&[]);
+    // The real one of tests/long knows none.
+    let broker = Broker::played("transacted");
+    let mut config = broker.config();
+    config.set("transactional.id", "of-the-test");
+    // The library waits for deliveries, which somebody has to ask for meanwhile.
+    let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    let in_transaction = || {
+        producer.begin_transaction().unwrap();
+        let record = BaseRecord::to("transacted").partition(0).key("k");
+        assert!(producer.send(record.payload("v")).is_ok());
+    };
+    in_transaction();
+    producer.commit_transaction(PATIENCE).unwrap();
+    let sent = recorder.take();
+    assert_eq!((sent.len(), sent[0].error), (1, false));
+    let mut config = broker.group("g");
+    config.set("isolation.level", "read_committed");
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.assign(&beginning("transacted", &[0])).unwrap();
+    next(&consumer);
+    assert_eq!(recorder.take()[0].parent_id, sent[0].span_id);
+    in_transaction();
+    producer.abort_transaction(PATIENCE).unwrap();
+    let error = producer.commit_transaction(PATIENCE).unwrap_err();
+    assert!(matches!(error, KafkaError::Transaction(_)), "{error}");
 }
 
 #[test]

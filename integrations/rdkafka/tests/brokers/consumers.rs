@@ -45,7 +45,7 @@ fn a_message_continues_its_trace_and_is_described() {
         named(&spans, "kafka.consume"),
     );
     assert_eq!((produced.len(), consumed.len()), (2, 2));
-    let servers = broker.cluster.bootstrap_servers();
+    let servers = broker.servers();
     for (number, (producer, span)) in produced.iter().zip(consumed).enumerate() {
         assert_eq!(
             (span.trace_id, span.parent_id),
@@ -64,7 +64,7 @@ fn a_message_continues_its_trace_and_is_described() {
             ("kafka.received_message", "true"),
             ("kafka.message_key", "k"),
             ("kafka.tombstone", tombstone),
-            ("messaging.kafka.bootstrap.servers", &servers),
+            ("messaging.kafka.bootstrap.servers", servers),
         ] {
             assert_eq!(span.meta(tag), Some(expected), "{tag}");
         }
@@ -213,7 +213,7 @@ fn polls_that_find_nothing_and_errors_are_spans_of_their_own() {
         }
     }
     let recorder = recorder(&[]);
-    let broker = Broker::with("broken", 1);
+    let broker = Broker::played("broken");
     let mut config = broker.group("g");
     config.set("auto.offset.reset", "error");
     let consumer: BaseConsumer = config.create().unwrap();

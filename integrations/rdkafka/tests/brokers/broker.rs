@@ -1,4 +1,4 @@
-//! A cluster of the test's own, and what the integration tells about it.
+//! The brokers of a test, and what the integration tells about them.
 
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,35 +12,57 @@ use ddtrace_core::test_support::Recorder;
 use ddtrace_rdkafka::BaseConsumer;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::kafka::Brokers;
 
 /// How long something may take on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A cluster of one broker.
-pub(crate) struct Broker {
-    pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
-}
+/// One broker: real if the environment names any, or else played for this test alone.
+pub(crate) struct Broker(Brokers);
 
 impl Broker {
     pub(crate) fn new() -> Self {
-        Self {
-            cluster: MockCluster::new(1).unwrap(),
-        }
+        Self(Brokers::find())
     }
 
     /// With a topic of so many partitions.
     pub(crate) fn with(topic: &str, partitions: i32) -> Self {
         let broker = Self::new();
-        broker.cluster.create_topic(topic, partitions, 1).unwrap();
+        broker.0.create_topic(topic, partitions);
         broker
+    }
+
+    /// One that is played whatever the environment says, for tests that steer it.
+    pub(crate) fn played(topic: &str) -> Self {
+        let broker = Self(Brokers::played());
+        broker.0.create_topic(topic, 1);
+        broker
+    }
+
+    /// A real one.
+    pub(crate) fn at(servers: &str) -> Self {
+        Self(Brokers::at(servers))
+    }
+
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32) {
+        self.0.create_topic(topic, partitions);
+    }
+
+    pub(crate) fn servers(&self) -> &str {
+        self.0.servers()
+    }
+
+    /// Takes a broker that is played away.
+    pub(crate) fn go_down(&self) {
+        let steering = self.0.steering().expect("it is played");
+        steering.broker_down(1).unwrap();
     }
 
     pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.cluster.bootstrap_servers());
+        config.set("bootstrap.servers", self.servers());
         config
     }
 
