@@ -203,6 +203,56 @@ impl Annotation {
         self.tool_call = Some((tool_id.into(), tool.into()));
         self
     }
+
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            input,
+            output,
+            metadata,
+            metrics,
+            tags,
+            cost_tags,
+            prompt,
+            tool_definitions,
+            agent,
+            name,
+            model_name,
+            model_provider,
+            session_id,
+            tool_version,
+            agent_version,
+            ml_app,
+            intent,
+            error,
+            links,
+            tool_call,
+            is_from_context: _,
+        } = self;
+        let texts = [
+            name,
+            model_name,
+            model_provider,
+            session_id,
+            tool_version,
+            agent_version,
+            ml_app,
+            intent,
+        ];
+        texts.into_iter().all(Option::is_none)
+            && input.is_none()
+            && output.is_none()
+            && metadata.is_empty()
+            && metrics.is_empty()
+            && tags.is_empty()
+            && cost_tags.is_none()
+            && prompt.is_none()
+            && tool_definitions.is_empty()
+            && agent.is_none()
+            && error.is_none()
+            && links.is_empty()
+            && tool_call.is_none()
+    }
 }
 
 /// Why an annotation was refused, or a part of it: the rest was taken.

@@ -62,6 +62,15 @@ impl Record {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// [`annotate`](Self::annotate) without being counted: nobody has called it.
+    pub(crate) fn annotate_quietly(&self, annotation: Annotation) -> Result<(), AnnotateError> {
+        if annotation.is_empty() {
+            Ok(())
+        } else {
+            self.annotate(annotation)
+        }
+    }
+
     /// Takes over what is said, if it still may be said.
     pub(crate) fn annotate(&self, mut annotation: Annotation) -> Result<(), AnnotateError> {
         let result = if self.node.has_ended() {

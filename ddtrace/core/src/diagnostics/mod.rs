@@ -17,6 +17,7 @@
 //! This module stands below every other and knows no configuration: whoever starts a tracer hands
 //! it [`Settings`] with [`configure`]. Until then the level is `warn`.
 
+mod file;
 mod level;
 mod logger;
 

@@ -7,13 +7,11 @@
 //! Source: dd-trace-py `ddtrace/llmobs/_experiment.py` (`Experiment`); `spec/llmobs.md` §16.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -23,6 +21,7 @@ use super::api::{Api, ApiError, text_at};
 use super::dataset::{Dataset, Record, new_id};
 use super::evaluator::{BoxError, BoxFuture, Evaluator, EvaluatorContext, Outcome, SummaryContext};
 use super::result::{ExperimentResult, Failure, Judgement, Row, Run};
+use super::several::{guarded, several};
 use crate::annotation::Annotation;
 use crate::evaluation::now;
 use crate::kind::Kind;
@@ -605,59 +604,4 @@ impl Drop for UnderWay {
             .name("ddtrace-experiment".into())
             .spawn(tell);
     }
-}
-
-/// Contains a panic of the program's own code.
-async fn guarded<T>(mut future: BoxFuture<Result<T, BoxError>>) -> Result<T, Failure> {
-    poll_fn(
-        |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Ok(value)),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Err(Failure::of(&error))),
-            Err(_) => Poll::Ready(Err(Failure::panicked())),
-        },
-    )
-    .await
-}
-
-/// Runs futures, so many at a time, and gives what they give in their order.
-async fn several<F: Future>(
-    futures: Vec<F>,
-    at_a_time: usize,
-    mut after_each: impl FnMut(),
-) -> Vec<F::Output> {
-    let mut waiting = futures.into_iter().enumerate();
-    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
-    let mut done: Vec<(usize, F::Output)> = Vec::new();
-    poll_fn(|context: &mut Context<'_>| {
-        loop {
-            while running.len() < at_a_time {
-                match waiting.next() {
-                    Some((index, future)) => running.push((index, Box::pin(future))),
-                    None => break,
-                }
-            }
-            let before = done.len();
-            let mut at = 0;
-            while at < running.len() {
-                match running[at].1.as_mut().poll(context) {
-                    Poll::Ready(output) => {
-                        let (index, _) = running.swap_remove(at);
-                        done.push((index, output));
-                        after_each();
-                    }
-                    Poll::Pending => at += 1,
-                }
-            }
-            if running.is_empty() && waiting.len() == 0 {
-                return Poll::Ready(());
-            }
-            if done.len() == before {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await;
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, output)| output).collect()
 }

@@ -13,6 +13,7 @@ mod dataset;
 mod evaluator;
 mod experiment;
 mod result;
+mod several;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
