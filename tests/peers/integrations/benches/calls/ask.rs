@@ -25,8 +25,10 @@ pub(crate) struct Bench {
 /// One process, what it answered, and how many spans arrived from it while it was asked.
 struct Asked {
     variant: usize,
+    /// Nanoseconds on the calling thread, and of the processor until a batch was sent, and a single trace.
     wall: Vec<f64>,
-    cpu: Vec<f64>,
+    batch: Vec<f64>,
+    trace: Vec<f64>,
     allocations: Answers,
     /// Caller and process.
     instructions: Option<[f64; 2]>,
@@ -73,8 +75,8 @@ impl Bench {
         valgrind: bool,
     ) -> Vec<Asked> {
         let rounds = match subject.needs {
-            // Two batches to warm up, and one for the allocations.
-            Some(KAFKA) => self.rounds.min(MESSAGES / subject.burst - 3),
+            // Two batches to warm up, one for the allocations, and one for all that are single traces.
+            Some(KAFKA) => self.rounds.min(MESSAGES / subject.burst - 4),
             _ => self.rounds,
         };
         let is_asked = |tracer: Tracer| {
@@ -91,11 +93,14 @@ impl Bench {
             let asked = Asked {
                 variant,
                 wall: Vec::new(),
-                cpu: Vec::new(),
+                batch: Vec::new(),
+                trace: Vec::new(),
                 allocations: Answers::new(),
                 instructions: None,
                 delivered: 0,
-                expected: u64::from(rounds) * u64::from(subject.expected(subject.burst)),
+                expected: u64::from(
+                    rounds * (subject.expected(subject.burst) + subject.expected(CALLS_PER_TRACE)),
+                ),
             };
             children.push((child, sink, asked));
         }
@@ -104,7 +109,8 @@ impl Bench {
             for (child, _, asked) in &mut children {
                 let answers = child.ask("batch");
                 asked.wall.push(answers["wall"]);
-                asked.cpu.push(answers["cpu"]);
+                asked.batch.push(answers["batch"]);
+                asked.trace.push(answers["trace"]);
             }
         }
         let mut all = Vec::new();
@@ -208,15 +214,25 @@ fn counted(
     (of_batch - of_trace) / f64::from(subject.burst - CALLS_PER_TRACE)
 }
 
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 fn print(subject: &Subject, all: &[Asked]) {
-    let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
-    let median = |values: &[f64]| {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let bare = &all[0];
     let rounds = bare.wall.len();
+    // What a call takes, by the least and by the median of the batches.
+    let by = |of: fn(&[f64]) -> f64, asked: &Asked| {
+        let wall = of(&asked.wall) / f64::from(subject.burst);
+        let cpu = of(&asked.batch) - of(&asked.trace);
+        [wall, cpu / f64::from(subject.burst - CALLS_PER_TRACE)]
+    };
     let title = format!(
         "{}: {rounds} batches of {} calls; per call, least (median), and in times the library alone",
         subject.name, subject.burst
@@ -238,7 +254,7 @@ fn print(subject: &Subject, all: &[Asked]) {
     let mut table = Table::new(title, &columns);
     for asked in all {
         let variant = &subject.variants[asked.variant];
-        let calls = f64::from(subject.burst) * rounds as f64;
+        let calls = f64::from(subject.burst + CALLS_PER_TRACE) * rounds as f64;
         let delivered = asked.delivered as f64 / calls;
         let is_complete = if variant.tracer.traces() {
             asked.delivered >= asked.expected * 99 / 100
@@ -251,9 +267,10 @@ fn print(subject: &Subject, all: &[Asked]) {
             false => "–".to_owned(),
         };
         let mut cells = vec![variant.with.to_owned()];
-        for (own, of_bare) in [(&asked.wall, &bare.wall), (&asked.cpu, &bare.cpu)] {
-            cells.push(format!("{} ({})", number(least(own)), number(median(own))));
-            cells.push(ratio(least(own), least(of_bare)));
+        let (own, middle, of_bare) = (by(least, asked), by(median, asked), by(least, bare));
+        for i in 0..2 {
+            cells.push(format!("{} ({})", number(own[i]), number(middle[i])));
+            cells.push(ratio(own[i], of_bare[i]));
         }
         for i in 0..2 {
             match (asked.instructions, bare.instructions) {

@@ -2,7 +2,7 @@
 
 use crate::load::ORDERS;
 use crate::{POSTGRES, REDIS};
-use ::fastrace::prelude::FutureExt as _;
+use ::fastrace::future::FutureExt as _;
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use serde::Serialize;

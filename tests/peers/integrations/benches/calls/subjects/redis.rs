@@ -1,8 +1,7 @@
 //! redis: commands and a pipeline on one multiplexed connection. What crate there is for OpenTelemetry goes with redis 0.32 only.
 
-use super::{Subject, Work, rooted, variable, variants};
+use super::{Subject, rooted, variable, variants};
 use crate::REDIS;
-use ddtrace_peers_integrations::tracers::Tracer;
 use fastrace::future::FutureExt as _;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncCommands as _, Client, Pipeline};

@@ -1,8 +1,7 @@
 //! sqlx 0.9 and 0.8, each on PostgreSQL and on SQLite in memory, the latter to see the library without a server's part.
 
-use super::{Subject, Work, rooted, variable, variants};
+use super::{Subject, rooted, variable, variants};
 use crate::POSTGRES;
-use ddtrace_peers_integrations::tracers::Tracer;
 use fastrace::future::FutureExt as _;
 
 const ONE: &str = "SELECT 1";
