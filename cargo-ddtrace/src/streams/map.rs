@@ -3,6 +3,8 @@
 //! A checkpoint out leads from its service to a queue, one in from the queue to its service. Where the name that a
 //! message was sent to is another than the one it was read from (an exchange and a queue, a topic and its
 //! subscription), the hash of the parent tells that they belong together, and an edge joins them.
+//!
+//! Requests of HTTP and gRPC pass through nothing that has a name: by their hashes an edge leads from service to service.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,6 +48,8 @@ pub struct Where {
     pub name: String,
     pub group: String,
     pub is_manual: bool,
+    /// Whether messages pass through anything between the services, be its name known or not.
+    pub has_queue: bool,
 }
 
 impl Where {
@@ -53,6 +57,7 @@ impl Where {
     pub fn of(tags: &[String]) -> Where {
         let mut found = Where::default();
         for (key, value) in tags.iter().filter_map(|tag| tag.split_once(':')) {
+            found.has_queue |= matches!(key, "topic" | "exchange" | "queue" | "subscription");
             match key {
                 "direction" => found.direction = value.to_owned(),
                 "type" => found.kind = value.to_owned(),
@@ -188,6 +193,9 @@ impl<'k> Map<'k> {
         } else {
             node.consumed += messages;
         }
+        if !pathway.at.has_queue {
+            return;
+        }
         let queue = pathway.at.queue();
         let label = match pathway.at.name.as_str() {
             "" => &pathway.at.kind,
@@ -228,10 +236,15 @@ impl<'k> Map<'k> {
             let Some(sent) = sent.get(&read.parent) else {
                 continue;
             };
-            let (from, to) = (sent.at.queue(), read.at.queue());
-            if from != to {
+            let end = |pathway: &Pathway<'_>| match pathway.at.has_queue {
+                true => pathway.at.queue(),
+                false => format!("service:{}", pathway.sender.service),
+            };
+            let (from, to) = (end(sent), end(read));
+            let is_call = !sent.at.has_queue && !read.at.has_queue;
+            if from != to || is_call {
                 let edge = self.edges.entry((from, to)).or_default();
-                edge.direction = "route".to_owned();
+                edge.direction = if is_call { "call" } else { "route" }.to_owned();
                 edge.measured.merge(&read.measured);
             }
         }
@@ -312,6 +325,39 @@ mod tests {
                 "queue:rabbitmq:q service:checkout",
                 "service:checkout queue:rabbitmq:E"
             ]
+        );
+    }
+
+    #[test]
+    fn requests_lead_from_service_to_service() {
+        let streams = kept(|payload| {
+            let points = &mut payload.buckets[0].points;
+            points[0].edge_tags = vec!["direction:out".into(), "type:http".into()];
+            points[1].edge_tags = vec!["direction:in".into(), "type:http".into()];
+        });
+        let kept = streams.lock();
+        assert_eq!(ends(&kept), ["service:checkout service:checkout"]);
+        let map = Map::of(kept.buckets.iter());
+        assert_eq!(map.nodes.len(), 1);
+        let edge = map.edges.values().next().unwrap();
+        assert_eq!(edge.direction, "call");
+        assert_eq!(edge.measured.messages(), 1.0);
+    }
+
+    #[test]
+    fn a_queue_whose_name_is_not_known_is_one_all_the_same() {
+        let streams = kept(|payload| {
+            for point in &mut payload.buckets[0].points {
+                point.edge_tags[1] = "topic:".into();
+                point.edge_tags.truncate(2);
+                point.edge_tags.push("type:kafka".into());
+            }
+        });
+        let kept = streams.lock();
+        assert!(
+            Map::of(kept.buckets.iter())
+                .nodes
+                .contains_key("queue:kafka:")
         );
     }
 

@@ -85,7 +85,7 @@ export function picture(into, data, { node: chosenNode, edge: chosenEdge, choose
       if (stops.length > 0) middle = { x: stops[0].x + WIDTH / 2, y: stops[0].y + HEIGHT / 2 };
     }
     const lag = edge.direction === "in" ? edge.groups.map((group) => behind(data, nodeOf.get(edge.from).label, group)).reduce((sum, one) => (one === null ? sum : (sum ?? 0) + one), null) : null;
-    const verb = { in: "is read by", out: "writes to", route: "is routed to" }[edge.direction] ?? "leads to";
+    const verb = { in: "is read by", out: "writes to", route: "is routed to", call: "calls" }[edge.direction] ?? "leads to";
     return svg("g", {
       class: `edge ${chosenEdge === key ? "chosen" : ""} ${chosenNode && chosenNode !== edge.from && chosenNode !== edge.to ? "dim" : ""}`,
       role: "button", tabindex: 0, "data-focus": `edge ${key}`,

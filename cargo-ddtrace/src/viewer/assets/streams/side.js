@@ -14,9 +14,9 @@ export function side(data, { node: nodeId, edge: chosen, choose }) {
   if (edge) {
     const [from, to] = [nodeOf(edge.from), nodeOf(edge.to)];
     const topic = edge.direction === "in" ? from.label : to.label;
-    const lag = data.lag.filter((one) => one.topic === topic && (edge.direction !== "in" || edge.groups.length === 0 || edge.groups.includes(one.group)));
+    const lag = edge.direction === "call" ? [] : data.lag.filter((one) => one.topic === topic && (edge.direction !== "in" || edge.groups.length === 0 || edge.groups.includes(one.group)));
     return [el("h2", null, name(from), " → ", name(to)),
-      el("p", { class: "hint" }, { in: "Latency is the time from producing a message to consuming it.", out: "Latency is the time from consuming a message to producing this one; 0 where a pathway begins.", route: "What is sent to the first is read from the second." }[edge.direction] ?? ""),
+      el("p", { class: "hint" }, { in: "Latency is the time from producing a message to consuming it.", out: "Latency is the time from consuming a message to producing this one; 0 where a pathway begins.", route: "What is sent to the first is read from the second.", call: "Latency is the time from sending a request to its arrival." }[edge.direction] ?? ""),
       edge.groups.length ? el("p", { class: "hint" }, edge.groups.length === 1 ? "Group " : "Groups ", edge.groups.map((group, at) => [at ? ", " : "", el("code", null, user(group))])) : null,
       cards(edge), histogram(edge.histogram),
       lag.length ? [el("h3", null, "Offsets"), partitions(lag)] : null];
