@@ -1,83 +1,10 @@
-//! The checked macros of sqlx 0.8, whose queries are executed by whatever is handed to them.
-//!
-//! What they know about the database while they are compiled is in the folder `.sqlx` of this crate, so that it compiles
-//! without one. After a change of a statement:
-//!
-//! ```text
-//! bash tests/run --exec bash -c 'touch tests/behaviour/main.rs tests/sqlx_0_8_macros.rs; \
-//!     SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$PWD/tests/.sqlx DATABASE_URL=$DATABASE_URL_POSTGRES cargo check -p ddtrace-tests --tests'
-//! ```
+//! The checked macros of sqlx 0.8.
 //!
 //! A test binary of its own: the macros name the crate `sqlx`, which means the other line in `behaviour`.
 
 extern crate sqlx_0_8 as sqlx;
 
 use ddtrace::sqlx_0_8::Traced;
-use ddtrace_core::export::SpanData;
-use ddtrace_core::test_support::Recorder;
-use ddtrace_tests::service;
-use futures_util::TryStreamExt as _;
-use sqlx::postgres::PgPool;
 
-struct Cup {
-    owner: String,
-    size: i64,
-}
-
-#[track_caller]
-fn only(recorder: &Recorder) -> SpanData {
-    let mut spans = recorder.take();
-    assert_eq!(spans.len(), 1, "{spans:#?}");
-    spans.remove(0)
-}
-
-#[tokio::test]
-async fn checked_queries_are_traced_like_others() {
-    let Some(url) = service::named("DATABASE_URL_POSTGRES") else {
-        return;
-    };
-    let pool = Traced::new(PgPool::connect(&url).await.unwrap());
-    let recorder = Recorder::new();
-
-    let sum = sqlx::query_scalar!("SELECT $1::int4 + 1 AS \"sum!\"", 41)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(sum, 42);
-    let span = only(&recorder);
-    assert_eq!(span.resource, "SELECT $1::int4 + 1 AS \"sum!\"");
-    assert_eq!(span.metric("db.row_count"), Some(1.0));
-
-    let mut transaction = pool.begin().await.unwrap();
-    let rows = sqlx::query!(
-        "SELECT n AS \"n!\" FROM generate_series(1, $1::int4) AS n",
-        3
-    )
-    .fetch_all(&mut *transaction)
-    .await
-    .unwrap();
-    assert_eq!(rows.iter().map(|row| row.n).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(only(&recorder).metric("db.row_count"), Some(3.0));
-
-    let cup = sqlx::query_as!(
-        Cup,
-        "SELECT $1::text AS \"owner!\", 2::int8 AS \"size!\"",
-        "ada"
-    )
-    .fetch_one(&mut transaction)
-    .await
-    .unwrap();
-    assert_eq!((&*cup.owner, cup.size), ("ada", 2));
-    assert!(!format!("{:?}", only(&recorder)).contains("ada"));
-
-    let mut stream = sqlx::query!(
-        "SELECT n AS \"n!\" FROM generate_series(1, $1::int4) AS n",
-        3
-    )
-    .fetch(&mut *transaction);
-    assert_eq!(stream.try_next().await.unwrap().unwrap().n, 1);
-    drop(stream);
-    assert_eq!(only(&recorder).metric("db.row_count"), Some(1.0));
-    transaction.commit().await.unwrap();
-    assert_eq!(only(&recorder).name, "postgres.connection.commit");
-}
+#[path = "sqlx_macros/cases.rs"]
+mod cases;

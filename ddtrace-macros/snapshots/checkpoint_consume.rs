@@ -10,7 +10,7 @@ fn on_order(message: &Message, exchange: u8) -> Result<(), Error> {
                 "kafka",
                 &::ddtrace::__private::probe(&(message.topic())).capture().text(),
             )
-            .pair("group", "billing")
+            .in_group("billing")
             .pair("exchange", &::ddtrace::__private::probe(&(exchange)).capture().text())
             .payload_size(::ddtrace::__private::dsm::payload(&(message.body)).size())
             .manual(false)

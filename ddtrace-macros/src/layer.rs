@@ -14,7 +14,7 @@ use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, To
 use quote::ToTokens;
 
 use crate::args::llm::LlmKind;
-use crate::args::{CheckpointArgs, LlmArgs, TraceArgs};
+use crate::args::{CheckpointArgs, LlmArgs, TraceArgs, TransactionArgs};
 use crate::error::{Error, Errors, Result};
 use crate::function::{Attr, Function};
 use crate::tokens::ours;
@@ -23,6 +23,7 @@ use crate::tokens::ours;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
     Checkpoint,
+    Transaction,
     Span,
     Kind,
 }
@@ -30,6 +31,7 @@ pub(crate) enum Rank {
 /// What one attribute asks for.
 pub(crate) enum Layer {
     Checkpoint(Box<CheckpointArgs>),
+    Transaction(Box<TransactionArgs>),
     Span(Box<TraceArgs>),
     Kind(Box<LlmArgs>),
 }
@@ -38,6 +40,7 @@ pub(crate) enum Layer {
 #[derive(Default)]
 pub(crate) struct Layers {
     pub(crate) checkpoint: Option<CheckpointArgs>,
+    pub(crate) transaction: Option<TransactionArgs>,
     pub(crate) span: Option<TraceArgs>,
     pub(crate) kind: Option<LlmArgs>,
 }
@@ -54,6 +57,11 @@ impl Layers {
                 checkpoint: Some(_),
                 ..
             } => "dsm_checkpoint",
+            Layers {
+                span: None,
+                transaction: Some(_),
+                ..
+            } => "dsm_transaction",
             _ => "trace",
         }
     }
@@ -61,6 +69,7 @@ impl Layers {
     fn add(&mut self, layer: Layer) {
         match layer {
             Layer::Checkpoint(args) => self.checkpoint = Some(*args),
+            Layer::Transaction(args) => self.transaction = Some(*args),
             Layer::Span(args) => self.span = Some(*args),
             Layer::Kind(args) => self.kind = Some(*args),
         }
@@ -101,6 +110,13 @@ const KNOWN: [&[Known]; 2] = [
             rank: Rank::Checkpoint,
             parse: |tokens, span| {
                 CheckpointArgs::parse(tokens, span).map(|args| Layer::Checkpoint(Box::new(args)))
+            },
+        },
+        Known {
+            name: "dsm_transaction",
+            rank: Rank::Transaction,
+            parse: |tokens, span| {
+                TransactionArgs::parse(tokens, span).map(|args| Layer::Transaction(Box::new(args)))
             },
         },
     ],
@@ -149,6 +165,11 @@ impl Known {
             Rank::Checkpoint => {
                 "`#[dsm_checkpoint]` is on this item already: one message passes one \
                                  checkpoint here; call `ddtrace::data_streams` for others"
+                    .to_owned()
+            }
+            Rank::Transaction => {
+                "`#[dsm_transaction]` is on this item already: one transaction passes one checkpoint here; call \
+                 `ddtrace::data_streams::track_transaction` for others"
                     .to_owned()
             }
             _ => format!(

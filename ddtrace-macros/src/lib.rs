@@ -81,7 +81,9 @@ macro_rules! of_products {
 }
 
 of_products! {
-    "data-streams": dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+    "data-streams":
+        dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint
+        dsm_transaction plain_dsm_transaction missing_dsm_transaction;
     "llmobs":
         llm plain_llm missing_llm
         workflow plain_workflow missing_workflow

@@ -48,9 +48,11 @@
 //! | `hyper` | server and client spans for hyper 1: `ddtrace::hyper::server::trace(service)`, `ddtrace::hyper::client::send` | no |
 //! | `hyper-util` | the same for hyper-util's client: `client.request_traced(request)` by `ddtrace::hyper::client::ClientExt` | no |
 //! | `kafka` | `rdkafka` on tokio, and `data-streams` | no |
+//! | `lapin` | spans for messages of RabbitMQ with lapin 4, and their headers: `use ddtrace::lapin::Connection` in place of lapin's | no |
 //! | `log` | ids of traces in the records of the crate `log`: `ddtrace::log::init(logger, level)` | no |
 //! | `rdkafka` | producer and consumer spans for rdkafka 0.39, offsets for data streams: `use ddtrace::rdkafka::FutureProducer` in place of rdkafka's | no |
 //! | `redis` | command spans for redis 1: `ddtrace::redis::Traced::new(connection, client.get_connection_info())` | no |
+//! | `redis-cluster`, `redis-connection-manager` | with redis: pipelines and routed commands of clusters; subscriptions of these connections | no |
 //! | `reqwest` | client spans for reqwest 0.13: `request.send_traced()` by `ddtrace::reqwest::RequestBuilderExt` | no |
 //! | `reqwest-blocking` | the same for its blocking client: `ddtrace::reqwest::blocking::RequestBuilderExt` | no |
 //! | `reqwest-middleware` | the same for `reqwest-middleware` 0.5: `ClientBuilder::with(ddtrace::reqwest::middleware::layer())` | no |
@@ -110,6 +112,8 @@ pub use ddtrace_aws_sdk as aws_sdk;
 pub use ddtrace_axum as axum;
 #[cfg(feature = "hyper")]
 pub use ddtrace_hyper as hyper;
+#[cfg(feature = "lapin")]
+pub use ddtrace_lapin as lapin;
 #[cfg(feature = "log")]
 pub use ddtrace_log as log;
 #[cfg(feature = "opentelemetry")]
@@ -170,7 +174,8 @@ macro_rules! attributes {
 
 attributes! {
     "data-streams":
-        "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint;
+        "docs/dsm_checkpoint.md" dsm_checkpoint plain_dsm_checkpoint missing_dsm_checkpoint
+        "docs/dsm_transaction.md" dsm_transaction plain_dsm_transaction missing_dsm_transaction;
     "llmobs":
         "docs/llm.md" llm plain_llm missing_llm
         "docs/workflow.md" workflow plain_workflow missing_workflow

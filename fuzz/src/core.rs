@@ -12,6 +12,7 @@ use ddtrace_core::propagation::{
 };
 use ddtrace_core::remote_config::OfflineClient;
 use ddtrace_core::sampling::{RuleSet, Sampler, SamplingSubject, SpanRules, TagLookup, TagValue};
+use ddtrace_core::sql::Comment;
 use ddtrace_core::trace::{SpanId, TraceId};
 
 /// Headers as lines, any bytes in the values, any number of lines per name.
@@ -363,4 +364,62 @@ pub fn stable_configuration(data: &[u8]) {
             entry.raw.as_ref().is_none_or(|raw| raw.len() <= limit)
         }));
     }
+}
+
+/// Nine values, one a line, and a statement: the comment cannot be left from within, and the statement stays as it is.
+pub fn sql_comment(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(10, '\n');
+    let mut value = || lines.next().unwrap_or_default();
+    let comment = Comment {
+        database: value(),
+        database_service: value(),
+        env: value(),
+        host: value(),
+        peer_service: value(),
+        service: value(),
+        version: value(),
+        base_hash: value(),
+        traceparent: value(),
+    };
+    let statement = value();
+    let commented = comment.prepend_to(statement);
+    let before = commented
+        .strip_suffix(statement)
+        .expect("the statement is last");
+    let values: Vec<_> = text.splitn(10, '\n').take(9).collect();
+    let said: Vec<_> = values.iter().filter(|value| !value.is_empty()).collect();
+    if said.is_empty() {
+        assert_eq!(before, "");
+        return;
+    }
+    let inside = before
+        .strip_prefix("/*")
+        .and_then(|rest| rest.strip_suffix("*/ "));
+    let inside = inside.expect("a comment and a blank");
+    assert!(!inside.contains("*/") && !inside.contains("/*"), "{inside}");
+    assert_eq!(inside.matches('\'').count(), 2 * said.len(), "{inside}");
+    let mut read: Vec<String> = inside.split(',').map(decoded).collect();
+    let mut said: Vec<String> = said.iter().map(|value| (**value).to_owned()).collect();
+    read.sort_unstable();
+    said.sort_unstable();
+    assert_eq!(read, said);
+}
+
+/// The value of an entry `key='value'`.
+fn decoded(entry: &str) -> String {
+    let (_, value) = entry.split_once("='").expect("a key and a value");
+    let value = value.strip_suffix('\'').expect("a quote at the end");
+    let (mut bytes, mut rest) = (Vec::new(), value.bytes());
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte.expect("two digits")).to_digit(16);
+            let (high, low) = (digit(rest.next()), digit(rest.next()));
+            let byte = 16 * high.expect("a digit") + low.expect("a digit");
+            bytes.push(u8::try_from(byte).expect("two digits are a byte"));
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).expect("what was encoded was text")
 }

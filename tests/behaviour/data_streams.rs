@@ -28,6 +28,8 @@ pub(crate) struct Bucket {
     pub(crate) stats: Vec<Group>,
     pub(crate) backlogs: Vec<Backlog>,
     transactions: Option<serde_bytes_of::Bytes>,
+    #[serde(rename = "TransactionCheckpointIds")]
+    names: Option<serde_bytes_of::Bytes>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,14 +174,27 @@ fn checkpoints_of_a_program_are_one_pathway_across_threads() {
             ),
         ]
     );
-    let transactions = payload
+    // Number of the checkpoint, eight bytes of time, length and text of the id; of names number, length and text.
+    let mut records = payload.stats.iter().flat_map(|bucket| {
+        let records = bucket.transactions.as_ref();
+        records.map_or(&[][..], |bytes| &*bytes.0)
+    });
+    let mut passed = Vec::new();
+    while let Some(number) = records.next() {
+        let length = records.by_ref().nth(8).expect("a length");
+        let id: Vec<u8> = (records.by_ref().take((*length).into())).copied().collect();
+        passed.push((*number, String::from_utf8(id).expect("an id")));
+    }
+    assert_eq!(
+        passed,
+        [(1, "order-1".to_owned()), (2, "order-2".to_owned())]
+    );
+    let names = payload
         .stats
         .iter()
-        .filter_map(|bucket| bucket.transactions.as_ref());
-    assert_eq!(
-        transactions.map(|bytes| bytes.0.len()).sum::<usize>(),
-        10 + "order-1".len()
-    );
+        .find_map(|bucket| bucket.names.as_ref())
+        .expect("the names");
+    assert_eq!(names.0, b"\x01\x06billed\x02\x07shipped");
 
     let tagged: Vec<_> = agent
         .traces()

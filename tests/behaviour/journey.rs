@@ -1,6 +1,6 @@
 //! One order through everything: axum → reqwest → axum → sqlx → rdkafka → a consumer → redis → tonic, and one trace.
 //!
-//! PostgreSQL and Redis are real, the brokers are those that librdkafka plays itself, all of it over sockets.
+//! PostgreSQL and Redis are real, the brokers are those that librdkafka plays itself unless `KAFKA_BROKERS` names real ones, all of it over sockets.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,70 +11,31 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use bytes::{Buf as _, BufMut as _};
+use codec::Text;
 use ddtrace::rdkafka::{FutureProducer, ProcessSpan as _, StreamConsumer};
 use ddtrace::reqwest::RequestBuilderExt as _;
 use ddtrace::sqlx::Traced;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
+use ddtrace_tests::kafka::Brokers;
 use ddtrace_tests::service;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::mocking::MockCluster;
 use rdkafka::producer::FutureRecord;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use redis::AsyncCommands as _;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::NamedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 use tower::{Service, service_fn};
 
+#[path = "../../integrations/tonic/tests/codec/mod.rs"]
+mod codec;
+
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Messages of the carrier's service, which are texts.
-#[derive(Clone, Copy, Default)]
-struct Text;
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, item: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(item.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let bytes = buffer.copy_to_bytes(buffer.remaining());
-        String::from_utf8(bytes.into())
-            .map(Some)
-            .map_err(|_| Status::internal("not a text"))
-    }
-}
 
 /// Fetches parcels; what generated code would be.
 #[derive(Clone)]
@@ -137,7 +98,7 @@ async fn pack(State(warehouse): State<Warehouse>) -> String {
         .await
         .unwrap();
     let parcel = id.to_string();
-    let record = FutureRecord::to("parcels").key("k").payload(&parcel);
+    let record = FutureRecord::to("journey").key("k").payload(&parcel);
     warehouse.producer.send(record, PATIENCE).await.unwrap();
     parcel
 }
@@ -175,9 +136,8 @@ async fn an_order_is_one_trace_from_the_shop_to_the_carrier() {
     ) else {
         return;
     };
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("parcels", 1, 1).unwrap();
-    let brokers = cluster.bootstrap_servers();
+    let brokers = Brokers::find();
+    brokers.create_topic("journey", 1);
     let pool = Traced::new(PgPool::connect(&postgres).await.unwrap());
     let client = redis::Client::open(redis).unwrap();
     let config = redis::AsyncConnectionConfig::new()
@@ -189,16 +149,16 @@ async fn an_order_is_one_trace_from_the_shop_to_the_carrier() {
         .unwrap();
     let redis = ddtrace::redis::Traced::new(redis, client.get_connection_info());
     let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", &brokers)
+        .set("bootstrap.servers", brokers.servers())
         .create()
         .unwrap();
     let consumer: StreamConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &brokers)
+        .set("bootstrap.servers", brokers.servers())
         .set("group.id", "shipping")
         .create()
         .unwrap();
     let mut from = TopicPartitionList::new();
-    from.add_partition_offset("parcels", 0, Offset::Beginning)
+    from.add_partition_offset("journey", 0, Offset::Beginning)
         .unwrap();
     consumer.assign(&from).unwrap();
 

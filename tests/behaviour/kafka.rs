@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use ddtrace_tests::kafka::Brokers;
 use ddtrace_tests::service;
 use ddtrace_tests::test_agent::TestAgent;
 use ddtrace_tests::{process, wait};
-use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
 use crate::data_streams::payloads;
@@ -45,17 +45,13 @@ fn python(agent: &TestAgent, servers: &str, steps: &[&str]) -> Option<()> {
     Some(())
 }
 
-/// A cluster of this process's, which both programs talk to.
-fn cluster() -> (
-    MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
-    String,
-) {
-    let cluster = MockCluster::new(1).expect("a cluster");
-    for topic in ["orders", "invoices", "receipts"] {
-        cluster.create_topic(topic, 1, 1).expect("a topic");
+/// Brokers that both programs talk to.
+fn brokers(topics: &[&str]) -> Brokers {
+    let brokers = Brokers::find();
+    for topic in topics {
+        brokers.create_topic(topic, 1);
     }
-    let servers = cluster.bootstrap_servers();
-    (cluster, servers)
+    brokers
 }
 
 /// Hash and parent of every checkpoint, by language and edge tags.
@@ -75,13 +71,14 @@ fn a_message_passes_from_python_to_rust_to_python_in_one_trace_and_on_one_pathwa
     let Some(agent) = TestAgent::start() else {
         return;
     };
-    let (_cluster, servers) = cluster();
-    let Some(()) = python(&agent, &servers, &["produce:orders"]) else {
+    let brokers = brokers(&["quotes", "invoices", "receipts"]);
+    let servers = brokers.servers();
+    let Some(()) = python(&agent, servers, &["produce:quotes"]) else {
         return;
     };
-    rust(&agent, &servers, &["pass:orders:billing:invoices"]);
-    python(&agent, &servers, &["pass:invoices:shipping:receipts"]);
-    rust(&agent, &servers, &["consume:receipts:books"]);
+    rust(&agent, servers, &["pass:quotes:billing:invoices"]);
+    python(&agent, servers, &["pass:invoices:shipping:receipts"]);
+    rust(&agent, servers, &["consume:receipts:books"]);
 
     let traces = agent.traces();
     let spans: Vec<&Value> = traces.iter().flatten().collect();
@@ -93,8 +90,8 @@ fn a_message_passes_from_python_to_rust_to_python_in_one_trace_and_on_one_pathwa
         found.unwrap_or_else(|| panic!("{name} of {component} for {topic}: {spans:#?}"))
     };
     let chain = [
-        find("kafka.produce", "kafka", "orders"),
-        find("kafka.process", "rdkafka", "orders"),
+        find("kafka.produce", "kafka", "quotes"),
+        find("kafka.process", "rdkafka", "quotes"),
         find("kafka.produce", "rdkafka", "invoices"),
         find("kafka.consume", "kafka", "invoices"),
     ];
@@ -103,7 +100,7 @@ fn a_message_passes_from_python_to_rust_to_python_in_one_trace_and_on_one_pathwa
         assert_eq!(pair[1]["trace_id"].as_u64(), trace);
         assert_eq!(pair[1]["parent_id"], pair[0]["span_id"], "{pair:#?}");
     }
-    let consumed = find("kafka.consume", "rdkafka", "orders");
+    let consumed = find("kafka.consume", "rdkafka", "quotes");
     assert_eq!(consumed["parent_id"], chain[0]["span_id"]);
     assert_eq!(consumed["trace_id"].as_u64(), trace);
     // The Python program produces outside of its consumer's span: a trace of its own goes on.
@@ -123,8 +120,8 @@ fn a_message_passes_from_python_to_rust_to_python_in_one_trace_and_on_one_pathwa
             .1
     };
     let pathway = [
-        of("python", "direction:out", "orders"),
-        of("rust", "direction:in", "orders"),
+        of("python", "direction:out", "quotes"),
+        of("rust", "direction:in", "quotes"),
         of("rust", "direction:out", "invoices"),
         of("python", "direction:in", "invoices"),
         of("python", "direction:out", "receipts"),
@@ -155,14 +152,14 @@ fn a_message_passes_from_python_to_rust_to_python_in_one_trace_and_on_one_pathwa
         .collect();
     for (start, value) in [
         (
-            "type:kafka_commit consumer_group:billing topic:orders partition:0",
+            "type:kafka_commit consumer_group:billing topic:quotes partition:0",
             1,
         ),
         (
             "type:kafka_produce topic:invoices partition:0 kafka_cluster_id:",
             0,
         ),
-        ("type:kafka_high_watermark topic:orders partition:0", 1),
+        ("type:kafka_high_watermark topic:quotes partition:0", 1),
     ] {
         let found = backlogs
             .iter()
@@ -177,14 +174,15 @@ fn both_languages_compute_the_same_hash_for_one_checkpoint() {
     let Some(agent) = TestAgent::start() else {
         return;
     };
-    let (_cluster, servers) = cluster();
-    let Some(()) = python(&agent, &servers, &["produce:orders"]) else {
+    let brokers = brokers(&["letters"]);
+    let servers = brokers.servers();
+    let Some(()) = python(&agent, servers, &["produce:letters"]) else {
         return;
     };
-    rust(&agent, &servers, &["produce:orders"]);
+    rust(&agent, servers, &["produce:letters"]);
     // Both read the first message.
-    python(&agent, &servers, &["consume:orders:billing"]);
-    rust(&agent, &servers, &["consume:orders:billing"]);
+    python(&agent, servers, &["consume:letters:billing"]);
+    rust(&agent, servers, &["consume:letters:billing"]);
     let hashes = wait::until("four checkpoints", || {
         let hashes = hashes(&agent);
         (hashes.len() == 4).then_some(hashes)

@@ -17,6 +17,7 @@ fn every_integration_and_every_annotated_function_is_listed() {
             "kafka 0.39",
             "log 0.4",
             "opentelemetry 0.33",
+            "rabbitmq 4",
             "redis 1",
             "reqwest 0.13",
             "sqlx 0.8",

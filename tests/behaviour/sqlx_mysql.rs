@@ -1,37 +1,14 @@
 //! sqlx on a real MariaDB, both lines of it.
 
-use ddtrace_core::config::MapEnvironment;
-use ddtrace_core::export::SpanData;
-use ddtrace_core::test_support::Recorder;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
-
-#[track_caller]
-fn only(recorder: &Recorder) -> SpanData {
-    let mut spans = recorder.take();
-    assert_eq!(spans.len(), 1, "{spans:#?}");
-    spans.remove(0)
-}
-
 macro_rules! tests {
     ($line:ident, $sqlx:ident, $ours:ident) => {
         mod $line {
             use ddtrace::$ours::Traced;
+            use ddtrace_core::test_support::Recorder;
             use ddtrace_tests::service;
             use futures_util::TryStreamExt as _;
             use $sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
             use $sqlx::{Connection as _, Executor as _, Statement as _};
-
-            use super::{only, recorder};
 
             /// A pool of one connection, and where it leads to.
             async fn pool() -> Option<(Traced<MySqlPool>, MySqlConnectOptions)> {
@@ -47,14 +24,14 @@ macro_rules! tests {
                 let Some((pool, options)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 let one: i64 = $sqlx::query_scalar("SELECT ? + 0")
                     .bind(1_i64)
                     .fetch_one(&pool)
                     .await
                     .unwrap();
                 assert_eq!(one, 1);
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert_eq!(span.name, "mysql.query");
                 assert_eq!(span.resource, "SELECT ? + 0");
                 assert_eq!(span.span_type, "sql");
@@ -86,16 +63,16 @@ macro_rules! tests {
                 let Some((pool, _)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 let three = "SELECT 1 UNION SELECT 2 UNION SELECT 3";
                 assert_eq!($sqlx::query(three).fetch_all(&pool).await.unwrap().len(), 3);
-                assert_eq!(only(&recorder).metric("db.row_count"), Some(3.0));
+                assert_eq!(recorder.take_only().metric("db.row_count"), Some(3.0));
 
                 let mut stream = $sqlx::query(three).fetch(&pool);
                 stream.try_next().await.unwrap();
                 assert!(recorder.take().is_empty(), "the stream has more");
                 drop(stream);
-                assert_eq!(only(&recorder).metric("db.row_count"), Some(1.0));
+                assert_eq!(recorder.take_only().metric("db.row_count"), Some(1.0));
 
                 let mut connection = pool.acquire().await.unwrap();
                 connection
@@ -134,12 +111,12 @@ macro_rules! tests {
                 let Some((pool, _)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 let error = $sqlx::query("SELECT nothing FROM nowhere")
                     .execute(&pool)
                     .await
                     .unwrap_err();
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert_eq!(span.meta("error.type"), Some("database"));
                 assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
                 assert_eq!(span.meta("db.response.status_code"), Some("42S02"));
@@ -163,48 +140,6 @@ macro_rules! tests {
             }
 
             #[tokio::test]
-            async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_error() {
-                let Some((pool, options)) = pool().await else {
-                    return;
-                };
-                let other = MySqlPool::connect_with(options).await.unwrap();
-                let recorder = recorder(&[]);
-                let mut connection = pool.acquire().await.unwrap();
-                let id: u64 = $sqlx::query_scalar("SELECT CAST(connection_id() AS UNSIGNED)")
-                    .fetch_one(connection.inner_mut().as_mut())
-                    .await
-                    .unwrap();
-                let sleep = $sqlx::query("SELECT sleep(600)").execute(&mut connection);
-                let kill = async {
-                    let sleeping = "SELECT 1 FROM information_schema.processlist \
-                        WHERE id = ? AND info LIKE '%sleep(600)%'";
-                    while $sqlx::query(sleeping)
-                        .bind(id)
-                        .fetch_optional(&other)
-                        .await
-                        .unwrap()
-                        .is_none()
-                    {
-                        tokio::task::yield_now().await;
-                    }
-                    $sqlx::query("KILL CONNECTION ?").bind(id).execute(&other).await.unwrap();
-                };
-                let (error, ()) = tokio::join!(sleep, kill);
-                let error = error.unwrap_err();
-                let span = only(&recorder);
-                assert!(span.error);
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-                // The connection is gone for good, and says so.
-                let error = $sqlx::query("SELECT 1")
-                    .execute(&mut connection)
-                    .await
-                    .unwrap_err();
-                let span = only(&recorder);
-                assert!(span.error);
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-            }
-
-            #[tokio::test]
             async fn comments_arrive_at_the_database() {
                 // I11, I12
                 let service = "dddb='ddtrace',dddbs='mysql',dde='prod',ddh='127.0.0.1',ddps='test',ddpv='1.2'";
@@ -212,7 +147,7 @@ macro_rules! tests {
                     let Some((pool, _)) = pool().await else {
                         return;
                     };
-                    let recorder = recorder(&[
+                    let recorder = Recorder::with_variables(&[
                         ("DD_ENV", "prod"),
                         ("DD_VERSION", "1.2"),
                         ("DD_DBM_PROPAGATION_MODE", mode),
@@ -223,7 +158,7 @@ macro_rules! tests {
                         let statement = "SELECT info FROM information_schema.processlist WHERE id = connection_id() AND ?";
                         let query = $sqlx::query_scalar(statement).bind(true);
                         let text: String = query.fetch_one(&mut connection).await.unwrap();
-                        let span = only(&recorder);
+                        let span = recorder.take_only();
                         assert_eq!(span.resource, statement);
                         let is_full = mode == "full";
                         let injected = span.meta("_dd.dbm_trace_injected");
@@ -246,7 +181,7 @@ macro_rules! tests {
                     let statement = "SELECT info FROM information_schema.processlist WHERE id = connection_id()";
                     let text: String = prepared(&mut connection, statement).await;
                     assert!(!text.contains("/*"), "{mode}: {text}");
-                    only(&recorder);
+                    recorder.take_only();
                 }
             }
 

@@ -1,36 +1,13 @@
 //! sqlx on a real PostgreSQL, both lines of it: the wrappers differ inside and must not differ in what they do.
 
-use ddtrace_core::config::MapEnvironment;
-use ddtrace_core::export::SpanData;
-use ddtrace_core::test_support::Recorder;
-
-/// A recorder of a program with these variables in its environment.
-fn recorder(variables: &[(&str, &str)]) -> Recorder {
-    let empty = MapEnvironment::new();
-    let environment = variables.iter().fold(empty, |environment, &(name, value)| {
-        environment.variable(name, value)
-    });
-    // A configuration outlives whoever makes it.
-    let environment = Box::leak(Box::new(environment));
-    Recorder::with(|config| config.environment(environment))
-}
-
-#[track_caller]
-fn only(recorder: &Recorder) -> SpanData {
-    let mut spans = recorder.take();
-    assert_eq!(spans.len(), 1, "{spans:#?}");
-    spans.remove(0)
-}
-
 macro_rules! tests {
     ($line:ident, $sqlx:ident, $ours:ident) => {
         mod $line {
             use ddtrace::$ours::Traced;
+            use ddtrace_core::test_support::Recorder;
             use ddtrace_tests::service;
             use futures_util::TryStreamExt as _;
             use $sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-
-            use super::{only, recorder};
 
             /// A pool of one connection, and where it leads to.
             async fn pool() -> Option<(Traced<PgPool>, PgConnectOptions)> {
@@ -46,7 +23,7 @@ macro_rules! tests {
                 let Some((pool, options)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 // I9
                 let one: i32 = $sqlx::query_scalar("SELECT $1")
                     .bind(1_i32)
@@ -54,7 +31,7 @@ macro_rules! tests {
                     .await
                     .unwrap();
                 assert_eq!(one, 1);
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert_eq!(span.name, "postgres.query");
                 assert_eq!(span.resource, "SELECT $1");
                 assert_eq!(span.span_type, "sql");
@@ -82,17 +59,17 @@ macro_rules! tests {
                 let Some((pool, _)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 let three = "SELECT * FROM generate_series(1, 3)";
                 // I10
                 assert_eq!($sqlx::query(three).fetch_all(&pool).await.unwrap().len(), 3);
-                assert_eq!(only(&recorder).metric("db.row_count"), Some(3.0));
+                assert_eq!(recorder.take_only().metric("db.row_count"), Some(3.0));
 
                 let mut stream = $sqlx::query(three).fetch(&pool);
                 stream.try_next().await.unwrap();
                 assert!(recorder.take().is_empty(), "the stream has more");
                 drop(stream);
-                assert_eq!(only(&recorder).metric("db.row_count"), Some(1.0));
+                assert_eq!(recorder.take_only().metric("db.row_count"), Some(1.0));
 
                 let mut transaction = pool.begin().await.unwrap();
                 $sqlx::query("CREATE TEMPORARY TABLE cups (owner TEXT UNIQUE) ON COMMIT DROP")
@@ -119,12 +96,12 @@ macro_rules! tests {
                 let Some((pool, _)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 $sqlx::query("SELECT nothing FROM nowhere")
                     .execute(&pool)
                     .await
                     .unwrap_err();
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert!(span.error);
                 assert_eq!(span.meta("error.type"), Some("database"));
                 assert_eq!(span.meta("db.response.status_code"), Some("42P01"));
@@ -150,57 +127,11 @@ macro_rules! tests {
             }
 
             #[tokio::test]
-            async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_error()
-            {
-                let Some((pool, options)) = pool().await else {
-                    return;
-                };
-                let other = PgPool::connect_with(options).await.unwrap();
-                let recorder = recorder(&[]);
-                let mut connection = pool.acquire().await.unwrap();
-                let id: i32 = $sqlx::query_scalar("SELECT pg_backend_pid()")
-                    .fetch_one(connection.inner_mut().as_mut())
-                    .await
-                    .unwrap();
-                let sleep = $sqlx::query("SELECT pg_sleep(600)").execute(&mut connection);
-                let kill = async {
-                    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                        WHERE pid = $1 AND state = 'active' AND query LIKE '%pg_sleep%'";
-                    while $sqlx::query(kill)
-                        .bind(id)
-                        .fetch_optional(&other)
-                        .await
-                        .unwrap()
-                        .is_none()
-                    {
-                        tokio::task::yield_now().await;
-                    }
-                };
-                let (error, ()) = tokio::join!(sleep, kill);
-                let error = error.unwrap_err();
-                let code = error.as_database_error().and_then(|error| error.code());
-                assert_eq!(code.as_deref(), Some("57P01"), "{error}");
-                let span = only(&recorder);
-                assert!(span.error);
-                assert_eq!(span.meta("error.type"), Some("database"));
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-                assert_eq!(span.meta("db.response.status_code"), Some("57P01"));
-                // The connection is gone for good, and says so.
-                let error = $sqlx::query("SELECT 1")
-                    .execute(&mut connection)
-                    .await
-                    .unwrap_err();
-                let span = only(&recorder);
-                assert!(span.error);
-                assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
-            }
-
-            #[tokio::test]
             async fn time_limits_of_server_and_client_end_the_span_once() {
                 let Some((pool, _)) = pool().await else {
                     return;
                 };
-                let recorder = recorder(&[]);
+                let recorder = Recorder::new();
                 let mut transaction = pool.begin().await.unwrap();
                 $sqlx::query("SET LOCAL statement_timeout = 20")
                     .execute(&mut *transaction)
@@ -211,22 +142,22 @@ macro_rules! tests {
                     .execute(&mut *transaction)
                     .await
                     .unwrap_err();
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert_eq!(span.meta("db.response.status_code"), Some("57014"));
                 // The transaction is broken, and every further statement is an error of its own.
                 $sqlx::query("SELECT 1")
                     .execute(&mut *transaction)
                     .await
                     .unwrap_err();
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert_eq!(span.meta("db.response.status_code"), Some("25P02"));
                 transaction.rollback().await.unwrap();
-                assert!(!only(&recorder).error);
+                assert!(!recorder.take_only().error);
 
                 let limit = std::time::Duration::from_millis(20);
                 let query = $sqlx::query("SELECT pg_sleep(2)").execute(&pool);
                 tokio::time::timeout(limit, query).await.unwrap_err();
-                let span = only(&recorder);
+                let span = recorder.take_only();
                 assert_eq!(span.resource, "SELECT pg_sleep(2)");
                 assert!(!span.error, "giving up is no error of the database");
             }
@@ -245,7 +176,7 @@ macro_rules! tests {
                         return;
                     };
                     assert_eq!(options.get_host(), "127.0.0.1");
-                    let recorder = recorder(&[
+                    let recorder = Recorder::with_variables(&[
                         ("DD_ENV", "prod"),
                         ("DD_VERSION", "1.2"),
                         ("DD_DBM_PROPAGATION_MODE", mode),
@@ -254,7 +185,7 @@ macro_rules! tests {
                     for _ in 0..2 {
                         let query = $sqlx::query_scalar("SELECT current_query() WHERE $1");
                         let text: String = query.bind(true).fetch_one(&pool).await.unwrap();
-                        let span = only(&recorder);
+                        let span = recorder.take_only();
                         assert_eq!(span.resource, "SELECT current_query() WHERE $1");
                         let injected = span.meta("_dd.dbm_trace_injected");
                         assert_eq!(injected, has_traceparent.then_some("true"), "{mode}");

@@ -49,6 +49,7 @@ pub(crate) fn run() {
     dsm::kafka_produce_offset("orders", 0, 7, Some("c1"));
     dsm::kafka_commit_offset("billing", "orders", 0, 5, None);
     dsm::track_transaction("order-1", "billed");
+    ship("order-2");
     drop(guard);
     let hash = |pathway: Option<dsm::Pathway>| pathway.map(|pathway| pathway.hash().to_string());
     crate::report_with(
@@ -59,6 +60,11 @@ pub(crate) fn run() {
             "header": order.get("dd-pathway-ctx-base64"),
         }),
     );
+}
+
+#[ddtrace::dsm_transaction(checkpoint = "shipped", id = arg(order))]
+fn ship(order: &str) {
+    let _ = order;
 }
 
 /// Messages before a fork, in the child before anything else happens there, and in the parent.

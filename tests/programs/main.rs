@@ -12,6 +12,7 @@ mod llmobs;
 mod logging;
 mod metrics;
 mod opentelemetry;
+mod rabbitmq;
 mod requests;
 mod runtimes;
 mod sending;
@@ -79,6 +80,7 @@ fn main() {
         "data-streams-requests" => requests::run(),
         "data-streams-requests-in-code" => requests::in_code(),
         "kafka" => kafka::run(&arguments[1..]),
+        "rabbitmq" => rabbitmq::run(&arguments[1..]),
         "llmobs" => llmobs::run(&arguments[1]),
         "registry" => annotated::registry(),
         "failing" => failing::run(),

@@ -121,10 +121,10 @@ impl Draft {
     fn take(&mut self, entry: Entry, direction: Direction) -> Result<()> {
         let span = entry.span();
         match entry.key.to_string().as_str() {
-            "type" | "r#type" => self.system = Some(entry.expr("\"kafka\"")?),
-            "topic" => self.topic = Some(entry.expr("message.topic()")?),
+            "type" | "r#type" => self.system = Some(entry.expr("\"kafka\"")?.or_argument()),
+            "topic" => self.topic = Some(entry.expr("message.topic()")?.or_argument()),
             "carrier" => self.carrier = Some(entry.expr("message.headers()")?),
-            "group" => self.group = Some(entry.expr("\"billing\"")?),
+            "group" => self.group = Some(entry.expr("\"billing\"")?.or_argument()),
             "payload" => self.payload = Some(entry.expr("message.body")?),
             "tags" => match entry.value {
                 Value::List(list) => self.tags = tags::parse(list.stream(), list.span())?,

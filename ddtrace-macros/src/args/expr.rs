@@ -119,6 +119,15 @@ impl Expr {
         }
     }
 
+    /// `name` for `arg(name)`: another way to write that a value is a parameter.
+    pub(crate) fn or_argument(self) -> Expr {
+        let argument = self.wrapped_in("arg");
+        match argument.filter(|argument| argument.as_ident().is_some()) {
+            Some(argument) => argument,
+            None => self,
+        }
+    }
+
     /// The name, if the expression is nothing else.
     pub(crate) fn as_ident(&self) -> Option<proc_macro2::Ident> {
         let mut tokens = self.tokens.clone().into_iter();

@@ -10,6 +10,7 @@ pub(crate) mod expr;
 pub(crate) mod llm;
 pub(crate) mod tags;
 pub(crate) mod trace;
+pub(crate) mod transaction;
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 
@@ -18,6 +19,7 @@ pub(crate) use expr::Expr;
 pub(crate) use llm::LlmArgs;
 pub(crate) use tags::{Form, Tag};
 pub(crate) use trace::{RetCapture, Shape, TraceArgs};
+pub(crate) use transaction::TransactionArgs;
 
 use crate::error::{Error, Errors, Result};
 use crate::tokens::Cursor;

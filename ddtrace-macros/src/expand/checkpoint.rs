@@ -49,7 +49,7 @@ fn pass(args: &CheckpointArgs, private: &TokenStream, condition: &TokenStream) -
     let mut details = TokenStream::new();
     if let Some(group) = &args.group {
         let group = text(group, private);
-        details.extend(ours!(.pair("group", #group)));
+        details.extend(ours!(.in_group(#group)));
     }
     for tag in &args.tags {
         let (key, value) = (&tag.key, tag_text(tag, private));
@@ -113,7 +113,7 @@ fn method_of(expr: &Expr, method: &str) -> TokenStream {
 }
 
 /// An expression as a `&str`.
-fn text(expr: &Expr, private: &TokenStream) -> TokenStream {
+pub(super) fn text(expr: &Expr, private: &TokenStream) -> TokenStream {
     match expr.as_text() {
         Some(text) => ours!(#text),
         None => {

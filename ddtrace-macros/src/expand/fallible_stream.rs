@@ -56,6 +56,9 @@ fn around(plan: &Plan<'_>, value: &TokenStream, is_opaque: bool) -> TokenStream 
         let pass = checkpoint::at_start(args, private);
         ours!(#scope { let __dd_entered = __dd_start.enter(); #pass })
     });
+    let transaction = plan
+        .transaction()
+        .map(|passes| ours!({ let __dd_entered = __dd_start.enter(); #passes }));
     let outcome = Outcome::new(plan, plan.function.output.ty(), false);
     let read = outcome.read(plan, &ours!(&__dd_ret));
     let failure = llm::of_failure(plan, &ours!(&__dd_ret));
@@ -74,6 +77,7 @@ fn around(plan: &Plan<'_>, value: &TokenStream, is_opaque: bool) -> TokenStream 
     ours! {
         #begin
         #pathway
+        #transaction
         let __dd_ret: #ty = #value;
         {
             let __dd_span = &mut __dd_start;

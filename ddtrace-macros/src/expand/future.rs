@@ -134,6 +134,10 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
             __dd_passed.put_in_force();
         }
     });
+    let transaction = plan.transaction().map(|passes| match started {
+        true => ours!({ let __dd_entered = __dd_start.enter(); #passes }),
+        false => passes,
+    });
     let carried = plan.checkpoint.map(|_| {
         let private = &plan.private;
         ours!(let __dd_value = #private::dsm::carried(__dd_value);)
@@ -188,6 +192,7 @@ fn returned(plan: &Plan<'_>, body: &Body, shape: Shape) -> TokenStream {
             #on
             #begin
             #pathway
+            #transaction
             let __dd_value = #value;
             #carried
             #wrapped
@@ -224,12 +229,13 @@ pub(super) fn begun(plan: &Plan<'_>) -> (TokenStream, bool) {
         return (TokenStream::new(), false);
     }
     let prelude = values::at_start(plan);
-    let started = !prelude.is_empty() || plan.kind.is_some() || plan.checkpoint.is_some();
+    let passes = plan.checkpoint.is_some() || plan.transaction.is_some();
+    let started = !prelude.is_empty() || plan.kind.is_some() || passes;
     let begin = start(plan);
     if !started {
         return (ours!(let __dd_start = #begin;), false);
     }
-    let entered = plan.kind.is_some() || plan.checkpoint.is_some();
+    let entered = plan.kind.is_some() || passes;
     let mutable = entered.then(|| ours!(mut));
     let Some(args) = plan.kind else {
         let prelude =
@@ -370,6 +376,7 @@ fn in_future(plan: &Plan<'_>) -> TokenStream {
     if let Some(args) = plan.checkpoint {
         out.extend(checkpoint::at_start(args, private));
     }
+    out.extend(plan.transaction());
     out
 }
 

@@ -28,12 +28,13 @@ mod signature;
 mod site;
 mod spawn;
 mod sync;
+mod transaction;
 mod values;
 
 use proc_macro2::{Group, TokenStream};
 use quote::ToTokens;
 
-use crate::args::{CheckpointArgs, LlmArgs, Shape, TraceArgs};
+use crate::args::{CheckpointArgs, LlmArgs, Shape, TraceArgs, TransactionArgs};
 use crate::error::Result;
 use crate::function::attrs::hoist;
 use crate::function::body::Seen;
@@ -75,6 +76,7 @@ pub(crate) struct Plan<'a> {
     /// The span exists because of the kind, and only while its product is on.
     pub(crate) of_kind: bool,
     pub(crate) checkpoint: Option<&'a CheckpointArgs>,
+    pub(crate) transaction: Option<&'a TransactionArgs>,
     pub(crate) scope: &'a Scope,
     pub(crate) seen: Seen,
     /// `::ddtrace::__private`
@@ -82,6 +84,11 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// A transaction that passes, when the function begins.
+    fn transaction(&self) -> Option<TokenStream> {
+        (self.transaction).map(|args| transaction::at_start(args, &self.private))
+    }
+
     /// What runs after the body, with its result as `__dd_ret`.
     fn at_end(&self) -> TokenStream {
         self.checkpoint
@@ -116,6 +123,10 @@ pub(crate) fn function(
         layers.kind.as_ref().and_then(|args| args.path.as_ref()),
         layers
             .checkpoint
+            .as_ref()
+            .and_then(|args| args.path.as_ref()),
+        layers
+            .transaction
             .as_ref()
             .and_then(|args| args.path.as_ref()),
     ];
@@ -165,6 +176,7 @@ pub(crate) fn function(
         kind: layers.kind.as_ref(),
         of_kind,
         checkpoint: layers.checkpoint.as_ref(),
+        transaction: layers.transaction.as_ref(),
         scope,
         seen,
         private,
@@ -210,6 +222,7 @@ pub(crate) fn llm_block(
         kind: Some(&kind),
         of_kind: true,
         checkpoint: None,
+        transaction: None,
         scope: &Scope::default(),
         seen,
         private,

@@ -52,6 +52,7 @@ fn begin(plan: &Plan<'_>) -> TokenStream {
     let passed = plan
         .checkpoint
         .map(|args| checkpoint::at_start(args, &plan.private));
+    let transaction = plan.transaction();
     ours! {
         #span
         #kind
@@ -59,6 +60,7 @@ fn begin(plan: &Plan<'_>) -> TokenStream {
         #prelude
         #inputs
         #passed
+        #transaction
     }
 }
 

@@ -83,10 +83,18 @@ impl<const N: usize> StackText<N> {
     /// Appends all 16 hexadecimal digits, lower case.
     #[must_use]
     pub(crate) fn push_hex(&mut self, number: u64) -> bool {
+        self.push_hex_digits::<16>(number)
+    }
+
+    /// Appends so many of the last hexadecimal digits, at most 16.
+    #[must_use]
+    pub(crate) fn push_hex_digits<const DIGITS: usize>(&mut self, number: u64) -> bool {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut digits = [0_u8; 16];
-        for (position, digit) in digits.iter_mut().enumerate() {
-            *digit = HEX[(number >> (60 - 4 * position)) as usize & 0xf];
+        let mut digits = [0_u8; DIGITS];
+        let mut rest = number;
+        for digit in digits.iter_mut().rev() {
+            *digit = HEX[rest as usize & 0xf];
+            rest >>= 4;
         }
         self.push_digits(&digits)
     }

@@ -1,6 +1,9 @@
 //! A tracer for tests: what it records stays in memory.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, ConfigBuilder, MapEnvironment};
 use crate::export::pipeline::{Pipeline, Sink};
@@ -40,6 +43,22 @@ impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recorder").finish_non_exhaustive()
     }
+}
+
+/// How long a span may take to end: a machine that is busy with something else takes its time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets other tasks run.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// An environment with nothing in it, so that a test does not depend on the process's.
@@ -145,6 +164,41 @@ impl Recorder {
     /// All spans of chunks that are complete.
     pub fn take(&self) -> Vec<SpanData> {
         self.take_chunks().into_iter().flatten().collect()
+    }
+
+    /// The only span of chunks that are complete.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or if there are several.
+    #[track_caller]
+    pub fn take_only(&self) -> SpanData {
+        let mut spans = self.take();
+        assert_eq!(spans.len(), 1, "there should be one span: {spans:#?}");
+        spans.remove(0)
+    }
+
+    /// Waits for so many spans, and takes them: a server learns of the end of a response after its client does, and the other
+    /// way round.
+    ///
+    /// Gives way to other tasks of whatever runtime polls it.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer after thirty seconds, or more.
+    pub async fn spans(&self, count: usize) -> Vec<SpanData> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut spans = self.take();
+        while spans.len() < count {
+            assert!(
+                Instant::now() < deadline,
+                "expected {count} spans, found {spans:#?}"
+            );
+            give_way().await;
+            spans.extend(self.take());
+        }
+        assert_eq!(spans.len(), count, "{spans:#?}");
+        spans
     }
 }
 

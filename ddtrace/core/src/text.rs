@@ -31,6 +31,28 @@ pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     }
 }
 
+/// Like [`str::split_once`] at an ASCII character. In the short texts of headers, a look at each byte costs a fraction of what
+/// it takes to begin the search that the standard library makes.
+pub(crate) fn split_once_ascii(text: &str, separator: u8) -> Option<(&str, &str)> {
+    debug_assert!(separator.is_ascii());
+    let at = text.bytes().position(|byte| byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// Like [`str::split`] at an ASCII character, see [`split_once_ascii`].
+pub(crate) fn split_ascii(text: &str, separator: u8) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (first, others) = match split_once_ascii(text, separator) {
+            Some((first, others)) => (first, Some(others)),
+            None => (text, None),
+        };
+        rest = others;
+        Some(first)
+    })
+}
+
 /// `serde_json` writes bytes, always whole characters of UTF-8.
 struct Utf8<'a>(&'a mut Bounded);
 
@@ -93,6 +115,15 @@ pub(crate) fn floor_char_boundary(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_split_as_the_standard_library_does() {
+        for text in ["", ",", "a", "a,b", ",a,,b,", "é,ü,", "a;b"] {
+            let ours: Vec<_> = split_ascii(text, b',').collect();
+            assert_eq!(ours, text.split(',').collect::<Vec<_>>(), "{text}");
+            assert_eq!(split_once_ascii(text, b','), text.split_once(','), "{text}");
+        }
+    }
 
     struct Panics;
 

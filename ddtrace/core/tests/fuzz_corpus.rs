@@ -14,7 +14,7 @@ type Target = (&'static str, fn(&[u8]));
 #[test]
 fn every_input_of_the_corpus_is_survived() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let targets: [Target; 11] = [
+    let targets: [Target; 12] = [
         ("b3_headers", targets::b3_headers),
         ("baggage_headers", targets::baggage_headers),
         ("client_ip", targets::client_ip),
@@ -23,6 +23,7 @@ fn every_input_of_the_corpus_is_survived() {
         ("remote_config", targets::remote_config),
         ("sampling_rules", targets::sampling_rules),
         ("span_rules", targets::span_rules),
+        ("sql_comment", targets::sql_comment),
         ("stable_configuration", targets::stable_configuration),
         ("tracecontext_headers", targets::tracecontext_headers),
         ("tracestate", targets::tracestate),

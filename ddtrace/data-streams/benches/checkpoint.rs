@@ -22,7 +22,7 @@ fn consume(headers: &HeaderMap) {
     let _scope = dsm::scope();
     if dsm::is_on() {
         dsm::consume(black_box("kafka"), black_box("orders"))
-            .pair("group", black_box("billing"))
+            .in_group(black_box("billing"))
             .from(headers.as_carrier());
     }
 }

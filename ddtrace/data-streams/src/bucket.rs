@@ -36,12 +36,23 @@ pub(crate) enum PositionKind {
     HighWatermark,
 }
 
-/// What user threads hand over.
+/// What user threads hand over. What is rare is in a box, so that a place in the queue is no larger than a point.
 #[derive(Debug)]
 pub(crate) enum Observation {
     Point(Point),
+    Rare(Box<Rare>),
+}
+
+#[derive(Debug)]
+pub(crate) enum Rare {
     Offset(Position, i64, Nanoseconds),
     Transaction(Transaction),
+}
+
+impl From<Rare> for Observation {
+    fn from(rare: Rare) -> Self {
+        Self::Rare(Box::new(rare))
+    }
 }
 
 /// Latencies and sizes of one pathway at one node.
@@ -95,8 +106,8 @@ impl Bucket {
             self.order.push(key.clone());
         }
         let group = self.groups.entry(key).or_default();
-        group.pathway_latency.add(point.pathway_latency);
-        group.edge_latency.add(point.edge_latency);
+        group.pathway_latency.add(point.pathway_latency.seconds());
+        group.edge_latency.add(point.edge_latency.seconds());
         group.payload_size.add(point.payload_size as f64);
         true
     }
@@ -138,25 +149,30 @@ impl Buckets {
     }
 
     pub(crate) fn add(&mut self, observation: Observation) {
-        let at = match &observation {
-            Observation::Point(point) => point.at,
-            Observation::Offset(_, _, at) => *at,
-            Observation::Transaction(transaction) => transaction.at,
-        };
-        let start = at.get() - at.get() % self.width;
-        let (newest, sent) = self.newest_taken;
-        let bucket = self.buckets.entry(start).or_insert_with(|| Bucket {
-            transactions: transaction::Records::after(if start == newest { sent } else { 0 }),
-            ..Bucket::default()
-        });
         let has_room = match observation {
-            Observation::Point(point) => bucket.add_point(point),
-            Observation::Offset(position, offset, _) => bucket.add_offset(position, offset),
-            Observation::Transaction(transaction) => {
-                bucket.transactions.add(&transaction, &mut self.names)
-            }
+            Observation::Point(point) => self.bucket(point.at).add_point(point),
+            Observation::Rare(rare) => match *rare {
+                Rare::Offset(position, offset, at) => self.bucket(at).add_offset(position, offset),
+                Rare::Transaction(transaction) => {
+                    let mut names = std::mem::take(&mut self.names);
+                    let bucket = self.bucket(transaction.at);
+                    let has_room = bucket.transactions.add(&transaction, &mut names);
+                    self.names = names;
+                    has_room
+                }
+            },
         };
         self.dropped += u64::from(!has_room);
+    }
+
+    /// The bucket of a moment.
+    fn bucket(&mut self, at: Nanoseconds) -> &mut Bucket {
+        let start = at.get() - at.get() % self.width;
+        let (newest, sent) = self.newest_taken;
+        self.buckets.entry(start).or_insert_with(|| Bucket {
+            transactions: transaction::Records::after(if start == newest { sent } else { 0 }),
+            ..Bucket::default()
+        })
     }
 
     /// Everything, the bucket that is under way included.
@@ -179,21 +195,25 @@ impl Buckets {
 mod tests {
     use super::*;
     use crate::hash::Node;
-    use crate::tags::{Cache, Tag};
+    use crate::tags::{Cache, Given};
 
     const WIDTH: i64 = 10_000_000_000;
 
     fn point(topic: usize, seconds: i64) -> Point {
         let node = Node::new("s", None, None, "");
         let topic = topic.to_string();
-        let edge = Cache::default().edge(&[Tag::pair("topic", &topic)], node);
+        let given = Given {
+            topic: Some(&topic),
+            ..Given::default()
+        };
+        let passed = Cache::default().pass(&given, node, |_| 0);
         Point {
-            hash: Cache::default().hash(&edge, node, 0),
-            tags: edge.tags,
+            hash: passed.hash,
+            tags: passed.tags,
             parent: 0,
             at: Nanoseconds::new(seconds * 1_000_000_000),
-            edge_latency: 0.5,
-            pathway_latency: 1.0,
+            edge_latency: Nanoseconds::new(500_000_000),
+            pathway_latency: Nanoseconds::new(1_000_000_000),
             payload_size: 10,
         }
     }
@@ -206,6 +226,13 @@ mod tests {
             partition,
             cluster: "".into(),
         }
+    }
+
+    /// The queue holds 16,384 of them as soon as the product is on.
+    #[test]
+    fn an_observation_is_as_large_as_a_point() {
+        assert_eq!(size_of::<Observation>(), size_of::<Point>());
+        assert!(size_of::<Point>() <= 56);
     }
 
     #[test]
@@ -229,7 +256,7 @@ mod tests {
         let at = Nanoseconds::new(1);
         for (partition, offset) in [(1, 34), (1, 30), (2, 0)] {
             let position = position(PositionKind::Produce, partition);
-            buckets.add(Observation::Offset(position, offset, at));
+            buckets.add(Rare::Offset(position, offset, at).into());
         }
         let taken = buckets.take();
         let offsets: Vec<_> = taken[&0]
@@ -244,11 +271,11 @@ mod tests {
     fn transactions_are_bounded_for_ten_seconds_whatever_is_sent_early() {
         let mut buckets = Buckets::new(WIDTH);
         let transaction = |seconds: i64| {
-            Observation::Transaction(Transaction {
+            Observation::from(Rare::Transaction(Transaction {
                 id: "x".repeat(255).into(),
                 checkpoint: "a".into(),
                 at: Nanoseconds::new(seconds * 1_000_000_000),
-            })
+            }))
         };
         let mut taken = 0;
         for count in 0..10_000 {
@@ -280,7 +307,8 @@ mod tests {
         assert_eq!(buckets.dropped, 3);
         for partition in 0..MAX_OFFSETS as i32 + 2 {
             let position = position(PositionKind::Commit, partition);
-            buckets.add(Observation::Offset(position, 1, Nanoseconds::new(1)));
+            let rare = Rare::Offset(position, 1, Nanoseconds::new(1));
+            buckets.add(rare.into());
         }
         assert_eq!(buckets.dropped, 5);
     }

@@ -3,13 +3,14 @@
 use std::time::SystemTime;
 
 use ddtrace_core::propagation::{Carrier, CarrierMut};
-use ddtrace_core::trace::current_span;
+use ddtrace_core::trace::{Value, current_span};
 
 use crate::bucket::Observation;
 use crate::current;
+use crate::hash::Decimal;
 use crate::pathway::{Passage, Pathway};
-use crate::switch;
-use crate::tags::{Tag, Tags};
+use crate::switch::{self, Running};
+use crate::tags::{Cache, Direction, Given, Tag};
 use crate::time::Nanoseconds;
 
 /// A message has arrived: from what kind of system (`kafka`, `sqs`, `nats`, …), and out of what topic, queue or stream.
@@ -24,7 +25,7 @@ use crate::time::Nanoseconds;
 /// # assert!(pathway.is_none(), "it is off unless DD_DATA_STREAMS_ENABLED says otherwise");
 /// ```
 pub fn consume<'a>(kind: &'a str, source: &'a str) -> Consume<'a> {
-    Consume(Checkpoint::new(kind, source))
+    Consume(Checkpoint::new(Direction::In, kind, source))
 }
 
 /// A message is about to be sent: to what kind of system, and into what topic, queue or stream.
@@ -40,37 +41,44 @@ pub fn consume<'a>(kind: &'a str, source: &'a str) -> Consume<'a> {
 /// # assert!(headers.is_empty());
 /// ```
 pub fn produce<'a>(kind: &'a str, target: &'a str) -> Produce<'a> {
-    Produce(Checkpoint::new(kind, target))
+    Produce(Checkpoint::new(Direction::Out, kind, target))
 }
 
 #[derive(Debug)]
 struct Checkpoint<'a> {
-    /// In no order: they are sorted before they are hashed.
-    tags: Tags<'a>,
-    is_manual: bool,
+    given: Given<'a>,
     passage: Passage,
 }
 
 impl<'a> Checkpoint<'a> {
     #[inline]
-    fn new(kind: &'a str, topic: &'a str) -> Self {
-        let mut tags = Tags::new();
-        tags.push(Tag::pair("type", kind));
-        tags.push(Tag::pair("topic", topic));
-        Self {
-            tags,
+    fn new(direction: Direction, system: &'a str, topic: &'a str) -> Self {
+        let given = Given {
+            direction,
             is_manual: true,
-            passage: Passage::default(),
-        }
+            system: Some(system),
+            topic: Some(topic),
+            ..Given::default()
+        };
+        let passage = Passage {
+            adds_header: direction == Direction::Out,
+            ..Passage::default()
+        };
+        Self { given, passage }
     }
 
-    /// All of them.
-    fn tags(&mut self, direction: &'static str) -> &[Tag<'a>] {
-        self.tags.push(Tag::whole(direction));
-        if self.is_manual {
-            self.tags.push(Tag::whole("manual_checkpoint:true"));
-        }
-        &self.tags
+    /// Passes it on a pathway.
+    fn pass(
+        &self,
+        running: &Running,
+        cache: &mut Cache,
+        pathway: &mut Pathway,
+        now: Nanoseconds,
+    ) -> u64 {
+        let point = pathway.pass(running.node, cache, &self.given, self.passage, now);
+        let hash = point.hash;
+        running.observe(Observation::Point(point));
+        hash
     }
 }
 
@@ -79,20 +87,30 @@ macro_rules! options {
     () => {
         /// Adds a tag as it stands, usually `key:value`. It becomes a part of the pathway's identity: no ids.
         pub fn tag(mut self, tag: &'a str) -> Self {
-            self.0.tags.push(Tag::whole(tag));
+            self.0.given.more.push(Tag::whole(tag));
             self
         }
 
         /// Adds tags as they stand.
         pub fn tags(mut self, tags: impl IntoIterator<Item = &'a str>) -> Self {
-            self.0.tags.extend(tags.into_iter().map(Tag::whole));
+            self.0.given.more.extend(tags.into_iter().map(Tag::whole));
             self
         }
 
         /// Adds the tag `key:value`, for the attribute: nothing is joined for an edge that is known.
         #[doc(hidden)]
         pub fn pair(mut self, key: &'a str, value: &'a str) -> Self {
-            self.0.tags.push(Tag::pair(key, value));
+            self.0.given.more.push(Tag::pair(key, value));
+            self
+        }
+
+        /// Adds the tag `group:…`, for the attribute.
+        #[doc(hidden)]
+        #[inline]
+        pub fn in_group(mut self, group: &'a str) -> Self {
+            if let Some(before) = self.0.given.group.replace(group) {
+                self.0.given.more.push(Tag::pair("group", before));
+            }
             self
         }
 
@@ -105,7 +123,7 @@ macro_rules! options {
         /// Whether the checkpoint is tagged `manual_checkpoint:true`; it is unless this says otherwise. For those that stand in an
         /// integration.
         pub fn manual(mut self, is_manual: bool) -> Self {
-            self.0.is_manual = is_manual;
+            self.0.given.is_manual = is_manual;
             self
         }
     };
@@ -125,9 +143,9 @@ impl<'a> Consume<'a> {
     options!();
 
     /// The group that the consumer belongs to.
-    pub fn group(mut self, group: &'a str) -> Self {
-        self.0.tags.push(Tag::pair("group", group));
-        self
+    #[inline]
+    pub fn group(self, group: &'a str) -> Self {
+        self.in_group(group)
     }
 
     /// When the message entered the stream, where its headers cannot say: latencies are counted from then.
@@ -146,7 +164,8 @@ impl<'a> Consume<'a> {
         if !switch::is_on() {
             return None;
         }
-        self.on(Pathway::extract(carrier))
+        let now = Nanoseconds::now();
+        self.at(Pathway::extract_at(carrier, now), now)
     }
 
     /// The same for a message without headers: its pathway begins here.
@@ -154,19 +173,22 @@ impl<'a> Consume<'a> {
         if !switch::is_on() {
             return None;
         }
-        self.on(Pathway::begin(Nanoseconds::now()))
+        let now = Nanoseconds::now();
+        self.at(Pathway::begin(now), now)
     }
 
     /// The same on a pathway that the caller has.
-    pub fn on(mut self, mut pathway: Pathway) -> Option<Pathway> {
-        let guard = switch::running()?;
-        let running = guard.as_ref()?;
-        let (passage, now) = (self.0.passage, Nanoseconds::now());
-        let tags = self.0.tags("direction:in");
-        let point = current::pass_on(&mut pathway, running.node, tags, passage, now);
+    pub fn on(self, pathway: Pathway) -> Option<Pathway> {
+        if !switch::is_on() {
+            return None;
+        }
+        self.at(pathway, Nanoseconds::now())
+    }
+
+    fn at(self, mut pathway: Pathway, now: Nanoseconds) -> Option<Pathway> {
+        let hash = switch::with(|running, cache| self.0.pass(running, cache, &mut pathway, now))?;
         current::set(pathway);
-        tag_span(point.hash);
-        running.observe(Observation::Point(point));
+        tag_span(hash);
         Some(pathway)
     }
 }
@@ -176,7 +198,7 @@ impl<'a> Produce<'a> {
 
     /// Leaves the tag `topic:` out, for places that other tags name: an exchange of RabbitMQ.
     pub fn without_topic(mut self) -> Self {
-        self.0.tags.retain(|tag| !tag.has_key("topic"));
+        self.0.given.topic = None;
         self
     }
 
@@ -192,34 +214,28 @@ impl<'a> Produce<'a> {
     /// The same, for the attribute: who is on the pathway in force already does not see it, so that the pathway is as it was when
     /// the function that produces returns.
     #[doc(hidden)]
-    pub fn pass(mut self) -> Option<Pathway> {
-        let guard = switch::running()?;
-        let running = guard.as_ref()?;
+    pub fn pass(self) -> Option<Pathway> {
+        if !switch::is_on() {
+            return None;
+        }
         let now = Nanoseconds::now();
         let mut pathway = current::get().unwrap_or_else(|| Pathway::begin(now));
-        let mut passage = self.0.passage;
-        // The header that is about to be added counts.
-        passage.payload_size += pathway.header_size();
-        let tags = self.0.tags("direction:out");
-        let point = current::pass_on(&mut pathway, running.node, tags, passage, now);
+        let hash = switch::with(|running, cache| self.0.pass(running, cache, &mut pathway, now))?;
         current::set(pathway);
-        tag_span(point.hash);
-        running.observe(Observation::Point(point));
+        tag_span(hash);
         Some(pathway)
     }
 
     /// Passes the checkpoint without writing headers; the caller has other ways for [`Pathway::to_header`].
-    pub fn without_headers(mut self) -> Option<Pathway> {
-        let guard = switch::running()?;
-        let running = guard.as_ref()?;
-        let now = Nanoseconds::now();
-        let mut passage = self.0.passage;
-        // The header that is about to be added counts.
-        passage.payload_size += current::header_size(now);
-        let tags = self.0.tags("direction:out");
-        let (pathway, point) = current::pass(running.node, tags, passage, now);
-        tag_span(point.hash);
-        running.observe(Observation::Point(point));
+    pub fn without_headers(self) -> Option<Pathway> {
+        let (hash, pathway) = switch::with(|running, cache| {
+            let now = Nanoseconds::now();
+            current::change(
+                || Pathway::begin(now),
+                |pathway| (self.0.pass(running, cache, pathway, now), *pathway),
+            )
+        })?;
+        tag_span(hash);
         Some(pathway)
     }
 }
@@ -229,7 +245,15 @@ fn tag_span(hash: u64) {
     let span = current_span();
     // The text is made only for somebody who keeps it.
     if span.is_recording() {
-        span.set_tag("pathway.hash", hash.to_string());
+        span.set_tags(&[hash_tag(&Decimal::new(hash))]);
+    }
+}
+
+/// The tag that says which pathway a span belongs to.
+pub(crate) fn hash_tag(hash: &Decimal) -> ddtrace_core::trace::Tag<'_> {
+    ddtrace_core::trace::Tag {
+        key: "pathway.hash",
+        value: Value::Text(hash.as_str()),
     }
 }
 

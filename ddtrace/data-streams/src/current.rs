@@ -4,15 +4,12 @@
 //! is carried to. So two tasks on one thread do not see each other's, whichever is polled when. Consuming begins a pathway of
 //! its own for the active span (or for the thread, if there is none), producing goes on with the one in force.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ddtrace_core::trace::Inherited;
 
-use crate::hash::Node;
-use crate::pathway::{Passage, Pathway, Point};
-use crate::tags::{Cache, Tag};
-use crate::time::Nanoseconds;
+use crate::pathway::Pathway;
 
 /// Shared by whoever works because of the same message, so that producing here and there has the same parent.
 pub(crate) type Shared = Mutex<Pathway>;
@@ -20,7 +17,8 @@ pub(crate) type Shared = Mutex<Pathway>;
 static CURRENT: Inherited<Shared> = Inherited::new("data streams");
 
 thread_local! {
-    static CACHE: RefCell<Cache> = RefCell::default();
+    /// A pathway that nobody shares any more, for the next one: most handlers end on the thread on which they began.
+    static SPARE: Cell<Option<Arc<Shared>>> = const { Cell::new(None) };
 }
 
 /// The pathway in force.
@@ -30,12 +28,13 @@ pub(crate) fn get() -> Option<Pathway> {
 
 /// Puts another pathway in force.
 pub(crate) fn set(pathway: Pathway) {
-    CURRENT.set(Arc::new(Mutex::new(pathway)));
+    let before = CURRENT.replace(Some(share(pathway)));
+    recycle(before);
 }
 
 /// Puts none in force.
 pub(crate) fn clear() {
-    CURRENT.clear();
+    recycle(CURRENT.replace(None));
 }
 
 /// The pathway in force, to be put in force again by [`replace`].
@@ -48,45 +47,36 @@ pub(crate) fn replace(shared: Option<Arc<Shared>>) -> Option<Arc<Shared>> {
     CURRENT.replace(shared)
 }
 
-/// Passes a checkpoint on the pathway in force, or on one that begins here. Gives the pathway after it.
-pub(crate) fn pass(
-    node: Node,
-    tags: &[Tag<'_>],
-    passage: Passage,
-    now: Nanoseconds,
-) -> (Pathway, Point) {
+/// Changes the pathway in force, or one that `begin` gives, which is in force then.
+pub(crate) fn change<R>(
+    begin: impl FnOnce() -> Pathway,
+    change: impl FnOnce(&mut Pathway) -> R,
+) -> R {
     let shared = CURRENT.get().unwrap_or_else(|| {
-        let shared = Arc::new(Mutex::new(Pathway::begin(now)));
+        let shared = share(begin());
         CURRENT.set(Arc::clone(&shared));
         shared
     });
-    let mut pathway = lock(&shared);
-    let point = pass_on(&mut pathway, node, tags, passage, now);
-    (*pathway, point)
+    change(&mut lock(&shared))
 }
 
-/// Passes a checkpoint on a pathway that the caller holds.
-pub(crate) fn pass_on(
-    pathway: &mut Pathway,
-    node: Node,
-    tags: &[Tag<'_>],
-    passage: Passage,
-    now: Nanoseconds,
-) -> Point {
-    let known = CACHE.try_with(|cache| {
-        let mut cache = cache.try_borrow_mut().ok()?;
-        Some(pathway.pass(node, &mut cache, tags, passage, now))
-    });
-    match known {
-        Ok(Some(point)) => point,
-        // The thread is ending: without a memory.
-        _ => pathway.pass(node, &mut Cache::default(), tags, passage, now),
+fn share(pathway: Pathway) -> Arc<Shared> {
+    let mut spare = SPARE.try_with(Cell::take).ok().flatten();
+    match spare.as_mut().and_then(Arc::get_mut) {
+        Some(place) => *place.get_mut().unwrap_or_else(PoisonError::into_inner) = pathway,
+        None => spare = None,
     }
+    spare.unwrap_or_else(|| Arc::new(Mutex::new(pathway)))
 }
 
-/// The bytes that the header adds to what is produced next.
-pub(crate) fn header_size(now: Nanoseconds) -> u64 {
-    get().unwrap_or_else(|| Pathway::begin(now)).header_size()
+/// Keeps a pathway that is not in force any more for the next one, if nobody else has it.
+pub(crate) fn recycle(shared: Option<Arc<Shared>>) {
+    let Some(shared) = shared else {
+        return;
+    };
+    if Arc::strong_count(&shared) == 1 {
+        let _ = SPARE.try_with(|spare| spare.set(Some(shared)));
+    }
 }
 
 fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Pathway> {

@@ -6,11 +6,13 @@
 
 use ddtrace_core::base64;
 use ddtrace_core::propagation::{Carrier, CarrierMut};
+use http::HeaderName;
 
 use crate::time::Nanoseconds;
 
 /// The header in use.
 pub(crate) const HEADER: &str = "dd-pathway-ctx-base64";
+static HEADER_NAME: HeaderName = HeaderName::from_static(HEADER);
 /// The header of an older form.
 const OLD_HEADER: &str = "dd-pathway-ctx";
 
@@ -26,8 +28,9 @@ pub(crate) struct Travelling {
     pub(crate) edge_start: Nanoseconds,
 }
 
-/// Room for a context: eight bytes of hash and twice nine of time.
+/// Room for a context: eight bytes of hash and twice nine of time, the last of which are written as if there were more.
 const MAX_BYTES: usize = 26;
+const ROOM: usize = MAX_BYTES + 6;
 /// The same as text.
 const MAX_TEXT: usize = MAX_BYTES.div_ceil(3) * 4;
 /// Texts up to this length are read without an allocation: every context, and a few bytes after it.
@@ -37,10 +40,10 @@ impl Travelling {
     /// The context as bytes.
     pub(crate) fn encode(&self) -> Encoded {
         let mut encoded = Encoded {
-            bytes: [0; MAX_BYTES],
+            bytes: [0; ROOM],
             length: 0,
         };
-        encoded.put(&self.hash.to_le_bytes());
+        encoded.put(self.hash.to_le_bytes());
         encoded.put_varint(zigzag(self.pathway_start.milliseconds()));
         encoded.put_varint(zigzag(self.edge_start.milliseconds()));
         encoded
@@ -91,7 +94,7 @@ impl Travelling {
     pub(crate) fn inject(&self, carrier: &mut dyn CarrierMut) {
         let mut room = [0; MAX_TEXT];
         if let Some(text) = base64::encode_into(self.encode().as_slice(), &mut room) {
-            carrier.set(HEADER, text);
+            carrier.set_header(&HEADER_NAME, text);
         }
     }
 
@@ -109,7 +112,7 @@ fn value<'a>(carrier: &'a dyn Carrier, name: &str) -> Option<&'a [u8]> {
 
 /// Bytes of a context.
 pub(crate) struct Encoded {
-    bytes: [u8; MAX_BYTES],
+    bytes: [u8; ROOM],
     length: usize,
 }
 
@@ -118,28 +121,56 @@ impl Encoded {
         &self.bytes[..self.length]
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
-        self.length += bytes.len();
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some(room) = self.bytes[self.length..].first_chunk_mut() {
+            *room = bytes;
+            self.length += N;
+        }
     }
 
     /// Seven bits a byte, the lowest first; the ninth byte holds eight.
-    fn put_varint(&mut self, mut value: u64) {
-        for _ in 0..8 {
-            if value < 0x80 {
-                break;
-            }
-            self.put(&[value as u8 | 0x80]);
-            value >>= 7;
+    #[inline]
+    fn put_varint(&mut self, value: u64) {
+        let length = varint_length(value);
+        // The lowest eight bytes at once; what is written beyond the end is written over.
+        let mut bytes = spread(value);
+        bytes |= HIGH_BITS & ((1 << (8 * (length - 1).min(7))) - 1);
+        if length == 9 {
+            bytes |= HIGH_BITS;
         }
-        self.put(&[value as u8]);
+        self.put(bytes.to_le_bytes());
+        match length {
+            9 => self.put([(value >> 56) as u8]),
+            shorter => self.length -= 8 - shorter,
+        }
     }
+}
+
+/// The bit of each byte of a varint that says that there are more.
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The lowest 56 bits, seven in each byte.
+#[inline]
+const fn spread(value: u64) -> u64 {
+    let halves = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let quarters = halves & 0x0000_3fff_0000_3fff | (halves & 0x0fff_c000_0fff_c000) << 2;
+    quarters & 0x007f_007f_007f_007f | (quarters & 0x3f80_3f80_3f80_3f80) << 1
+}
+
+/// What was [spread].
+#[inline]
+const fn gather(bytes: u64) -> u64 {
+    let quarters = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
+    let halves = quarters & 0x0000_3fff_0000_3fff | (quarters & 0x3fff_0000_3fff_0000) >> 2;
+    halves & 0x0fff_ffff | (halves & 0x0fff_ffff_0000_0000) >> 4
 }
 
 /// Bytes of a varint.
 const fn varint_length(value: u64) -> usize {
     let bits = u64::BITS - (value | 1).leading_zeros();
-    let bytes = bits.div_ceil(7) as usize;
+    // A seventh, rounded up, without a division.
+    let bytes = (((bits + 6) * 37) >> 8) as usize;
     if bytes > 9 { 9 } else { bytes }
 }
 
@@ -151,18 +182,22 @@ const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
+#[inline]
 fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for at in 0..9 {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let byte = u64::from(*byte);
-        if at == 8 || byte < 0x80 {
-            return Some(value | byte << (7 * at));
-        }
-        value |= (byte & 0x7f) << (7 * at);
+    let word = match bytes.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        // What is missing looks like a byte after which there are more.
+        None => (bytes.iter().rev()).fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let ends = !word & HIGH_BITS;
+    if ends == 0 {
+        let ninth = u64::from(*bytes.get(8)?);
+        *bytes = &bytes[9..];
+        return Some(gather(word & !HIGH_BITS) | ninth << 56);
     }
-    None
+    let length = ends.trailing_zeros() / 8 + 1;
+    *bytes = &bytes[length as usize..];
+    Some(gather(word & !HIGH_BITS & u64::MAX >> (64 - 8 * length)))
 }
 
 #[cfg(test)]
@@ -193,7 +228,7 @@ mod tests {
             (1_642_544_540_000, "c0a5c5f4cd5f"),
         ] {
             let mut encoded = Encoded {
-                bytes: [0; MAX_BYTES],
+                bytes: [0; ROOM],
                 length: 0,
             };
             encoded.put_varint(zigzag(value));
@@ -281,12 +316,38 @@ mod tests {
 
         #[test]
         fn any_number_is_read_back(value: i64) {
-            let mut encoded = Encoded { bytes: [0; MAX_BYTES], length: 0 };
+            let mut encoded = Encoded { bytes: [0; ROOM], length: 0 };
             encoded.put_varint(zigzag(value));
             prop_assert!(encoded.length <= 9);
             prop_assert_eq!(encoded.length, varint_length(zigzag(value)));
             let mut bytes = encoded.as_slice();
             prop_assert_eq!(take_varint(&mut bytes).map(unzigzag), Some(value));
+        }
+
+        #[test]
+        fn varints_are_those_of_the_loop(value: u64, shift in 0..64) {
+            let value = value >> shift;
+            let mut encoded = Encoded { bytes: [0xaa; ROOM], length: 3 };
+            encoded.put_varint(value);
+            let (mut rest, mut expected) = (value, vec![0xaa; 3]);
+            for _ in 0..8 {
+                if rest < 0x80 {
+                    break;
+                }
+                expected.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            expected.push(rest as u8);
+            prop_assert_eq!(encoded.as_slice(), &*expected);
+            for more in 0..12 {
+                let followed = [&expected[3..], &vec![0xff; more]].concat();
+                let mut bytes = &*followed;
+                prop_assert_eq!(take_varint(&mut bytes), Some(value));
+                prop_assert_eq!(bytes.len(), more);
+            }
+            for cut in 3..expected.len() {
+                prop_assert_eq!(take_varint(&mut &expected[3..cut]), None);
+            }
         }
 
         #[test]

@@ -74,6 +74,34 @@ impl Node {
     }
 }
 
+/// A hash as decimal text, which spans carry; in place, since a span copies it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decimal {
+    /// The text is at the end.
+    bytes: [u8; Self::LONGEST],
+    begin: usize,
+}
+
+impl Decimal {
+    const LONGEST: usize = 20;
+
+    pub(crate) fn new(mut hash: u64) -> Self {
+        let (mut bytes, mut begin) = ([b'0'; Self::LONGEST], Self::LONGEST);
+        loop {
+            begin -= 1;
+            bytes[begin] = b'0' + (hash % 10) as u8;
+            hash /= 10;
+            if hash == 0 || begin == 0 {
+                return Self { bytes, begin };
+            }
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.begin..]).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +145,22 @@ mod tests {
                 .with(b"checkoutprod")
                 .with(&expected.to_le_bytes());
             assert_eq!(node, Node(by_hand), "{container}");
+        }
+    }
+
+    #[test]
+    fn decimal_text_is_that_of_the_standard_library() {
+        for shift in 0..64 {
+            for hash in [
+                u64::MAX >> shift,
+                1 << shift,
+                0,
+                10,
+                99,
+                12_638_153_115_695_167_422,
+            ] {
+                assert_eq!(Decimal::new(hash).as_str(), hash.to_string());
+            }
         }
     }
 }

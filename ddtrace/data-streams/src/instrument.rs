@@ -16,16 +16,34 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ddtrace_core::propagation::{Carrier, CarrierMut};
+use ddtrace_core::trace::{Tag, Value, current_span};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 pub use crate::checkpoint::{consume, produce};
 use crate::current::{self, Shared};
+use crate::offset::track_transaction;
 
 /// Whether the product is on: one relaxed load.
 #[inline]
 pub fn is_on() -> bool {
     crate::switch::is_on()
+}
+
+/// A transaction passes a checkpoint, and the active span says so, as for those that are read from headers. One without an id is none.
+pub fn transaction(id: &str, checkpoint: &str) {
+    if id.is_empty() {
+        return;
+    }
+    track_transaction(id, checkpoint);
+    let text = |key, value| Tag {
+        key,
+        value: Value::Text(value),
+    };
+    current_span().set_tags(&[
+        text("dsm.transaction.id", id),
+        text("dsm.transaction.checkpoint", checkpoint),
+    ]);
 }
 
 /// Whoever passes a produce checkpoint without a carrier names this, so that the compiler says something.
@@ -57,7 +75,7 @@ impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
         if let Some(before) = self.before.take() {
-            current::replace(before);
+            current::recycle(current::replace(before));
         }
     }
 }

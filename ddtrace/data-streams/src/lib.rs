@@ -27,7 +27,7 @@
 
 //! # What to write for which system
 //!
-//! Kafka by rdkafka, SQS, SNS and Kinesis by the AWS SDK pass checkpoints by themselves once their integrations are there. With any other
+//! Kafka by rdkafka, RabbitMQ by lapin, SQS, SNS and Kinesis by the AWS SDK pass checkpoints by themselves once their integrations are there. With any other
 //! library there are two lines, one on each side. The words are those of the other tracers, so that pathways of several
 //! languages meet; `manual(false)` leaves out the tag that tells checkpoints by hand from those of an integration.
 //!
@@ -53,7 +53,7 @@
 //!
 //! Anything that is a [`Carrier`] to `from` and a [`CarrierMut`] to `into`: `HashMap<String, String>` and `BTreeMap<String, String>` (attributes of
 //! Pub/Sub, properties of Pulsar), `Vec<(String, Vec<u8>)>`, `http::HeaderMap`. For the types of libraries that have an integration it has functions:
-//! `ddtrace::rdkafka::{carrier, carrier_of, HeadersInTheMaking}`, `ddtrace::tonic::{metadata, metadata_mut}`, `ddtrace::aws_sdk::{carrier_of_message, attribute}`.
+//! `ddtrace::rdkafka::{carrier, carrier_of, HeadersInTheMaking}`, `ddtrace::lapin::{carrier, table, write_headers}`, `ddtrace::tonic::{metadata, metadata_mut}`, `ddtrace::aws_sdk::{carrier_of_message, attribute}`.
 //! For all others [`ReadWith`] and [`WriteWith`] are a line each. With `async-nats`, for example:
 //!
 //! ```

@@ -21,12 +21,14 @@ use ddtrace_core::propagation::Carrier;
 use ddtrace_core::trace::Span;
 
 use crate::bucket::Observation;
+use crate::checkpoint::hash_tag;
 use crate::current;
 use crate::extractors::{self, Place};
+use crate::hash::Decimal;
 use crate::offset;
-use crate::pathway::{Passage, Pathway, Point};
+use crate::pathway::{Passage, Pathway};
 use crate::switch;
-use crate::tags::{Tag, Tags};
+use crate::tags::{Direction, Given, Tag, Tags};
 use crate::time::Nanoseconds;
 
 /// The system that has headers of its own among the places that transactions are read from.
@@ -47,31 +49,34 @@ pub(crate) fn subscribe() {
 }
 
 fn produced(event: &mut MessageProduce<'_>) {
-    let guard = switch::running();
-    let Some(running) = guard.as_deref().and_then(Option::as_ref) else {
-        return;
+    let given = Given {
+        direction: Direction::Out,
+        system: Some(event.system),
+        topic: event.destination,
+        more: pairs(event.details),
+        ..Given::default()
     };
-    let mut tags = Tags::new();
-    tags.push(Tag::whole("direction:out"));
-    if let Some(topic) = event.destination {
-        tags.push(Tag::pair("topic", topic));
-    }
-    tags.push(Tag::pair("type", event.system));
-    tags.extend(
-        event
-            .details
-            .iter()
-            .map(|(key, value)| Tag::pair(key, value)),
-    );
-    let now = Nanoseconds::now();
     let passage = Passage {
-        // The header that is about to be added counts.
-        payload_size: event.size + current::header_size(now),
+        payload_size: event.size,
+        adds_header: true,
         ..Passage::default()
     };
-    let (pathway, point) = current::pass(running.node, &tags, passage, now);
-    tag(event.span, &point);
-    running.observe(Observation::Point(point));
+    let passed = switch::with(|running, cache| {
+        let now = Nanoseconds::now();
+        current::change(
+            || Pathway::begin(now),
+            |pathway| {
+                let point = pathway.pass(running.node, cache, &given, passage, now);
+                let hash = point.hash;
+                running.observe(Observation::Point(point));
+                (hash, *pathway)
+            },
+        )
+    });
+    let Some((hash, pathway)) = passed else {
+        return;
+    };
+    tag(event.span, hash);
     if let Some(headers) = &mut event.headers {
         if event.system == KAFKA {
             extractors::track(Place::KafkaProduce, headers.as_carrier(), event.span);
@@ -81,23 +86,30 @@ fn produced(event: &mut MessageProduce<'_>) {
 }
 
 fn consumed(event: &mut MessageConsume<'_>) {
-    let guard = switch::running();
-    let Some(running) = guard.as_deref().and_then(Option::as_ref) else {
+    if !switch::is_on() {
         return;
-    };
-    let tags = tags_of_consumer(event.system, event.source, event.group, event.details);
+    }
+    let given = given_of_consumer(event.system, event.source, event.group, event.details);
     let arrived_at = event.arrived_at.map(Nanoseconds::from);
     let passage = Passage {
         payload_size: event.size,
         edge_start: arrived_at,
         pathway_start: arrived_at,
+        ..Passage::default()
     };
-    let mut pathway = Pathway::extract(event.headers);
     let now = Nanoseconds::now();
-    let point = current::pass_on(&mut pathway, running.node, &tags, passage, now);
+    let mut pathway = Pathway::extract_at(event.headers, now);
+    let passed = switch::with(|running, cache| {
+        let point = pathway.pass(running.node, cache, &given, passage, now);
+        let hash = point.hash;
+        running.observe(Observation::Point(point));
+        hash
+    });
+    let Some(hash) = passed else {
+        return;
+    };
     current::set(pathway);
-    tag(event.span, &point);
-    running.observe(Observation::Point(point));
+    tag(event.span, hash);
     if event.system == KAFKA {
         extractors::track(Place::KafkaConsume, event.headers, event.span);
     }
@@ -106,38 +118,48 @@ fn consumed(event: &mut MessageConsume<'_>) {
 /// The checkpoint was passed when the message arrived. What follows from it is found again: the same tags on the same pathway have the
 /// same hash, however far the message has gone since.
 fn processed(event: &mut MessageProcess<'_>) {
-    let guard = switch::running();
-    let Some(running) = guard.as_deref().and_then(Option::as_ref) else {
+    if !switch::is_on() {
+        return;
+    }
+    let given = given_of_consumer(event.system, event.source, event.group, event.details);
+    let now = Nanoseconds::now();
+    let mut pathway = Pathway::extract_at(event.headers, now);
+    let passed = switch::with(|running, cache| {
+        pathway
+            .pass(running.node, cache, &given, Passage::default(), now)
+            .hash
+    });
+    let Some(hash) = passed else {
         return;
     };
-    let tags = tags_of_consumer(event.system, event.source, event.group, event.details);
-    let mut pathway = Pathway::extract(event.headers);
-    let now = Nanoseconds::now();
-    let point = current::pass_on(&mut pathway, running.node, &tags, Passage::default(), now);
-    tag(event.span, &point);
+    tag(event.span, hash);
     let _active = event.span.enter();
     current::set(pathway);
 }
 
-fn tags_of_consumer<'a>(
+fn given_of_consumer<'a>(
     system: &'a str,
     source: &'a str,
     group: Option<&'a str>,
     details: &[(&'a str, &'a str)],
-) -> Tags<'a> {
-    let mut tags = Tags::new();
-    tags.push(Tag::whole("direction:in"));
-    if let Some(group) = group {
-        tags.push(Tag::pair("group", group));
+) -> Given<'a> {
+    Given {
+        direction: Direction::In,
+        is_manual: false,
+        system: Some(system),
+        topic: Some(source),
+        group,
+        more: pairs(details),
     }
-    tags.push(Tag::pair("topic", source));
-    tags.push(Tag::pair("type", system));
-    tags.extend(details.iter().map(|(key, value)| Tag::pair(key, value)));
-    tags
 }
 
-fn tag(span: &mut Span, point: &Point) {
-    span.set_tag("pathway.hash", point.hash.to_string());
+fn pairs<'a>(details: &[(&'a str, &'a str)]) -> Tags<'a> {
+    let pairs = details.iter().map(|(key, value)| Tag::pair(key, value));
+    pairs.collect()
+}
+
+fn tag(span: &mut Span, hash: u64) {
+    span.set_tags(&[hash_tag(&Decimal::new(hash))]);
 }
 
 fn delivered(event: &mut MessageDelivered<'_>) {
@@ -180,42 +202,58 @@ fn called(event: &mut RpcServerRequest<'_>) {
 
 /// A request has arrived: a checkpoint on the pathway that its headers say, if requests are checkpoints; otherwise it has none.
 fn asked(span: &mut Span, protocol: &str, headers: &dyn Carrier) {
-    let guard = switch::running();
-    let running = guard.as_deref().and_then(Option::as_ref);
-    let Some(running) = running.filter(|_| switch::counts_requests()) else {
+    let given = given_of_request(Direction::In, protocol);
+    let now = Nanoseconds::now();
+    let mut pathway = Pathway::begin(now);
+    let counted = switch::counts_requests();
+    let passed = counted.then(|| {
+        pathway = Pathway::extract_at(headers, now);
+        switch::with(|running, cache| {
+            let point = pathway.pass(running.node, cache, &given, Passage::default(), now);
+            let hash = point.hash;
+            running.observe(Observation::Point(point));
+            hash
+        })
+    });
+    let Some(hash) = passed.flatten() else {
         let _active = span.enter();
         return current::clear();
     };
-    let tags = [Tag::whole("direction:in"), Tag::pair("type", protocol)];
-    let mut pathway = Pathway::extract(headers);
-    let now = Nanoseconds::now();
-    let point = current::pass_on(&mut pathway, running.node, &tags, Passage::default(), now);
-    tag(span, &point);
-    {
-        let _active = span.enter();
-        current::set(pathway);
-    }
-    running.observe(Observation::Point(point));
+    tag(span, hash);
+    let _active = span.enter();
+    current::set(pathway);
 }
 
 /// A request is sent: a checkpoint on the pathway of whoever sends, which goes into the headers.
 fn sending(event: &mut OutgoingHeaders<'_>) {
-    let guard = switch::running();
-    let Some(running) = guard.as_deref().and_then(Option::as_ref) else {
-        return;
-    };
     if !switch::counts_requests() {
         return;
     }
-    let tags = [
-        Tag::whole("direction:out"),
-        Tag::pair("type", event.protocol),
-    ];
-    let now = Nanoseconds::now();
-    let (pathway, point) = current::pass(running.node, &tags, Passage::default(), now);
-    tag(event.span, &point);
-    running.observe(Observation::Point(point));
-    pathway.inject(event.headers);
+    let given = given_of_request(Direction::Out, event.protocol);
+    let passed = switch::with(|running, cache| {
+        let now = Nanoseconds::now();
+        current::change(
+            || Pathway::begin(now),
+            |pathway| {
+                let point = pathway.pass(running.node, cache, &given, Passage::default(), now);
+                let hash = point.hash;
+                running.observe(Observation::Point(point));
+                (hash, *pathway)
+            },
+        )
+    });
+    if let Some((hash, pathway)) = passed {
+        tag(event.span, hash);
+        pathway.inject(event.headers);
+    }
+}
+
+fn given_of_request(direction: Direction, protocol: &str) -> Given<'_> {
+    Given {
+        direction,
+        system: Some(protocol),
+        ..Given::default()
+    }
 }
 
 fn requesting(event: &mut HttpClientRequest<'_>) {

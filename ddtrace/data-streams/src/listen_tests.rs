@@ -1,15 +1,17 @@
 //! What listeners make of events, held against the vectors of the reference.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use ddtrace_core::test_support::Recorder;
 use ddtrace_core::trace::{Site, enter};
 
 use super::*;
+use crate::bucket::Rare;
 use crate::hash::Node;
+use crate::pathway::Point;
 use crate::switch::Waiting;
-use crate::test_support::TURN;
+use crate::test_support::turn;
 
 #[allow(unsafe_code, reason = "a site names its link section")]
 mod sites {
@@ -30,7 +32,7 @@ struct On {
 
 impl On {
     fn new(service: &str, env: Option<&str>) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         subscribe();
         current::clear();
         switch::make_ready(Node::new(service, env, None, ""));
@@ -43,7 +45,7 @@ impl On {
     }
 
     fn points(&mut self) -> Vec<Point> {
-        std::iter::from_fn(|| self.waiting.queue.try_recv().ok())
+        std::iter::from_fn(|| self.waiting.next())
             .filter_map(|observation| match observation {
                 Observation::Point(point) => Some(point),
                 _ => None,
@@ -51,9 +53,12 @@ impl On {
             .collect()
     }
 
-    fn others(&mut self) -> Vec<Observation> {
-        std::iter::from_fn(|| self.waiting.queue.try_recv().ok())
-            .filter(|observation| !matches!(observation, Observation::Point(_)))
+    fn others(&mut self) -> Vec<Rare> {
+        std::iter::from_fn(|| self.waiting.next())
+            .filter_map(|observation| match observation {
+                Observation::Rare(rare) => Some(*rare),
+                Observation::Point(_) => None,
+            })
             .collect()
     }
 }
@@ -273,7 +278,7 @@ fn the_arrival_in_the_stream_counts_where_the_integration_knows_it() {
         event
     });
     let point = on.points().remove(0);
-    assert!(point.edge_latency >= 3600.0 && point.pathway_latency >= 3600.0);
+    assert!(point.edge_latency.seconds() >= 3600.0 && point.pathway_latency.seconds() >= 3600.0);
     assert_eq!(
         point.tags.iter().collect::<Vec<_>>().join(" "),
         "direction:in topic:stream type:kinesis"
@@ -299,7 +304,7 @@ fn offsets_of_kafka_are_observed_and_those_of_others_are_not() {
         .others()
         .into_iter()
         .filter_map(|observation| match observation {
-            Observation::Offset(position, offset, _) => Some((position.kind, offset)),
+            Rare::Offset(position, offset, _) => Some((position.kind, offset)),
             _ => None,
         })
         .collect();
@@ -333,7 +338,7 @@ fn transactions_are_read_from_the_headers_that_the_user_named() {
         .others()
         .into_iter()
         .filter_map(|observation| match observation {
-            Observation::Transaction(it) => Some(format!("{} {}", it.checkpoint, it.id)),
+            Rare::Transaction(it) => Some(format!("{} {}", it.checkpoint, it.id)),
             _ => None,
         })
         .collect();
@@ -397,7 +402,7 @@ fn spans_say_what_was_serialised_and_those_that_are_kept_how_it_looks() {
 
 #[test]
 fn switched_off_nothing_is_written_and_nothing_observed() {
-    let mut on = On::new("s", None);
+    let on = On::new("s", None);
     switch::set_on(false);
     let mut headers = Headers::new();
     let active = enter(&WORK);
@@ -405,7 +410,7 @@ fn switched_off_nothing_is_written_and_nothing_observed() {
     consume("t", "g", &[], &headers);
     drop(active);
     assert!(headers.is_empty());
-    assert!(on.waiting.queue.try_recv().is_err());
+    assert!(on.waiting.next().is_none());
     assert!(
         on.recorder
             .take()

@@ -1,6 +1,6 @@
 //! How far producers and consumers of Kafka are: the backend computes the lag of a group from it.
 
-use crate::bucket::{Observation, Position, PositionKind};
+use crate::bucket::{Position, PositionKind, Rare};
 use crate::switch;
 use crate::time::Nanoseconds;
 use crate::transaction::Transaction;
@@ -52,19 +52,16 @@ fn observe(
     if offset < 0 {
         return;
     }
-    let Some(guard) = switch::running() else {
-        return;
-    };
-    let position = Position {
-        kind,
-        group: group.into(),
-        topic: topic.into(),
-        partition,
-        cluster: cluster.unwrap_or_default().into(),
-    };
-    if let Some(running) = guard.as_ref() {
-        running.observe(Observation::Offset(position, offset, Nanoseconds::now()));
-    }
+    switch::with(|running, _| {
+        let position = Position {
+            kind,
+            group: group.into(),
+            topic: topic.into(),
+            partition,
+            cluster: cluster.unwrap_or_default().into(),
+        };
+        running.observe(Rare::Offset(position, offset, Nanoseconds::now()).into());
+    });
 }
 
 /// A transaction of the user's, by an id of the user's, passes a checkpoint of the user's.
@@ -72,14 +69,12 @@ fn observe(
 /// There are at most 254 checkpoints in a process; ids are cut after 255 bytes. Every passage costs about a dozen bytes
 /// and the id in the next payload.
 pub fn track_transaction(id: &str, checkpoint: &str) {
-    let Some(guard) = switch::running() else {
-        return;
-    };
-    if let Some(running) = guard.as_ref() {
-        running.observe(Observation::Transaction(Transaction {
+    switch::with(|running, _| {
+        let transaction = Transaction {
             id: id.into(),
             checkpoint: checkpoint.into(),
             at: Nanoseconds::now(),
-        }));
-    }
+        };
+        running.observe(Rare::Transaction(transaction).into());
+    });
 }

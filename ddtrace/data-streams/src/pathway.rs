@@ -12,7 +12,7 @@ use ddtrace_core::propagation::{Carrier, CarrierMut};
 
 use crate::encoding::Travelling;
 use crate::hash::Node;
-use crate::tags::{Cache, Direction, EdgeTags, Tag};
+use crate::tags::{Cache, Direction, EdgeTags, Given};
 use crate::time::Nanoseconds;
 
 /// Where a message is in the flow of messages.
@@ -37,10 +37,10 @@ pub(crate) struct Point {
     pub(crate) hash: u64,
     pub(crate) parent: u64,
     pub(crate) at: Nanoseconds,
-    /// Seconds since the checkpoint before.
-    pub(crate) edge_latency: f64,
-    /// Seconds since the pathway began.
-    pub(crate) pathway_latency: f64,
+    /// Since the checkpoint before.
+    pub(crate) edge_latency: Nanoseconds,
+    /// Since the pathway began.
+    pub(crate) pathway_latency: Nanoseconds,
     /// Bytes.
     pub(crate) payload_size: u64,
 }
@@ -49,6 +49,8 @@ pub(crate) struct Point {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Passage {
     pub(crate) payload_size: u64,
+    /// Whether the header that is about to be added counts, too.
+    pub(crate) adds_header: bool,
     pub(crate) edge_start: Option<Nanoseconds>,
     pub(crate) pathway_start: Option<Nanoseconds>,
 }
@@ -84,6 +86,11 @@ impl Pathway {
             Some(travelling) => Self::arrived(travelling),
             None => Self::begin(Nanoseconds::now()),
         }
+    }
+
+    /// The same for who has looked at the clock.
+    pub(crate) fn extract_at(carrier: &dyn Carrier, now: Nanoseconds) -> Self {
+        Travelling::extract(carrier).map_or_else(|| Self::begin(now), Self::arrived)
     }
 
     /// Writes the pathway into the headers of a message, as `dd-pathway-ctx-base64`. One without a checkpoint is not written.
@@ -153,42 +160,51 @@ impl Pathway {
         &mut self,
         node: Node,
         cache: &mut Cache,
-        tags: &[Tag<'_>],
+        given: &Given<'_>,
         passage: Passage,
         now: Nanoseconds,
     ) -> Point {
-        let edge = cache.edge(tags, node);
-        let direction = edge.direction;
-        if direction == self.previous {
-            self.hash = self.closest_opposite_hash;
-            if self.hash == 0 {
-                // Producing without having consumed, or consuming without looking where from: every time begins anew.
-                self.edge_start = now;
-                self.pathway_start = now;
-            } else {
-                self.edge_start = self.closest_opposite_edge_start;
-            }
-        } else {
+        let mut payload_size = passage.payload_size;
+        if passage.adds_header {
+            payload_size += self.header_size();
+        }
+        let passed = cache.pass(given, node, |direction| {
+            self.turn(direction, now);
+            self.hash
+        });
+        self.edge_start = passage.edge_start.unwrap_or(self.edge_start);
+        self.pathway_start = passage.pathway_start.unwrap_or(self.pathway_start);
+        let point = Point {
+            tags: passed.tags,
+            hash: passed.hash,
+            parent: passed.parent,
+            at: now,
+            edge_latency: now.since(self.edge_start),
+            pathway_latency: now.since(self.pathway_start),
+            payload_size,
+        };
+        self.hash = passed.hash;
+        self.edge_start = now;
+        point
+    }
+
+    /// Goes to where a checkpoint of this direction goes on from.
+    #[inline]
+    fn turn(&mut self, direction: Direction, now: Nanoseconds) {
+        if direction != self.previous {
             self.previous = direction;
             self.closest_opposite_hash = self.hash;
             self.closest_opposite_edge_start = now;
+            return;
         }
-        self.edge_start = passage.edge_start.unwrap_or(self.edge_start);
-        self.pathway_start = passage.pathway_start.unwrap_or(self.pathway_start);
-        let parent = self.hash;
-        let hash = cache.hash(&edge, node, parent);
-        let point = Point {
-            tags: edge.tags,
-            hash,
-            parent,
-            at: now,
-            edge_latency: now.seconds_since(self.edge_start),
-            pathway_latency: now.seconds_since(self.pathway_start),
-            payload_size: passage.payload_size,
-        };
-        self.hash = hash;
-        self.edge_start = now;
-        point
+        self.hash = self.closest_opposite_hash;
+        if self.hash == 0 {
+            // Producing without having consumed, or consuming without looking where from: every time begins anew.
+            self.edge_start = now;
+            self.pathway_start = now;
+        } else {
+            self.edge_start = self.closest_opposite_edge_start;
+        }
     }
 }
 

@@ -428,7 +428,7 @@ fn chains_of_checkpoints_are_those_of_the_reference() {
         let mut cache = Cache::default();
         for (index, row) in chain.rows.iter().enumerate() {
             let place = format!("{} row {index}", chain.name);
-            let tags: Vec<_> = row.tags.iter().map(|tag| Tag::whole(tag)).collect();
+            let tags = Given::of(row.tags);
             let passage = Passage {
                 payload_size: row.size,
                 ..Passage::default()
@@ -440,11 +440,11 @@ fn chains_of_checkpoints_are_those_of_the_reference() {
                 "{place}"
             );
             assert!(
-                (point.edge_latency - row.edge).abs() < 1e-6,
+                (point.edge_latency.seconds() - row.edge).abs() < 1e-6,
                 "{place}: {point:?}"
             );
             assert!(
-                (point.pathway_latency - row.pathway).abs() < 1e-6,
+                (point.pathway_latency.seconds() - row.pathway).abs() < 1e-6,
                 "{place}: {point:?}"
             );
             assert_eq!(point.payload_size, row.size, "{place}");
@@ -467,15 +467,28 @@ fn assert_same_context(pathway: &Pathway, expected: &str, place: &str) {
     }
 }
 
+/// Of the edge and of the pathway, in seconds.
+fn latencies(point: &Point) -> (f64, f64) {
+    (
+        point.edge_latency.seconds(),
+        point.pathway_latency.seconds(),
+    )
+}
+
 #[test]
 fn the_header_counts_49_bytes_with_times_of_our_days() {
     let mut pathway = Pathway::begin(Nanoseconds::of_milliseconds(1_700_000_000_000));
     assert_eq!(pathway.header_size(), 49);
     let node = Node::new("s", None, None, "");
-    let tags = [Tag::whole("direction:in")];
+    let tags = Given::of(&["direction:in"]);
     let now = Nanoseconds::of_milliseconds(1_700_000_000_500);
-    pathway.pass(node, &mut Cache::default(), &tags, Passage::default(), now);
-    assert_eq!(pathway.header_size(), 49);
+    let passage = Passage {
+        payload_size: 100,
+        adds_header: true,
+        ..Passage::default()
+    };
+    let point = pathway.pass(node, &mut Cache::default(), &tags, passage, now);
+    assert_eq!((point.payload_size, pathway.header_size()), (149, 49));
 }
 
 #[test]
@@ -484,22 +497,19 @@ fn a_checkpoint_without_a_direction_begins_anew_without_latency() {
     let mut pathway = Pathway::begin(start);
     let node = Node::new("s", None, None, "");
     let now = Nanoseconds::of_milliseconds(1_700_000_009_000);
-    let tags = [Tag::whole("topic:a")];
+    let tags = Given::of(&["topic:a"]);
     let point = pathway.pass(node, &mut Cache::default(), &tags, Passage::default(), now);
-    assert_eq!(
-        (point.parent, point.edge_latency, point.pathway_latency),
-        (0, 0.0, 0.0)
-    );
+    assert_eq!((point.parent, latencies(&point)), (0, (0.0, 0.0)));
 }
 
 #[test]
 fn a_clock_that_steps_back_gives_no_latency_below_zero() {
     let mut pathway = Pathway::begin(Nanoseconds::of_milliseconds(1_700_000_009_000));
     let node = Node::new("s", None, None, "");
-    let tags = [Tag::whole("direction:in")];
+    let tags = Given::of(&["direction:in"]);
     let now = Nanoseconds::of_milliseconds(1_700_000_000_000);
     let point = pathway.pass(node, &mut Cache::default(), &tags, Passage::default(), now);
-    assert_eq!((point.edge_latency, point.pathway_latency), (0.0, 0.0));
+    assert_eq!(latencies(&point), (0.0, 0.0));
 }
 
 #[test]
@@ -508,14 +518,14 @@ fn starts_can_be_set_from_outside() {
     let node = Node::new("s", None, None, "");
     let arrival = Nanoseconds::of_milliseconds(3_000);
     let passage = Passage {
-        payload_size: 1,
         edge_start: Some(arrival),
         pathway_start: Some(arrival),
+        ..Passage::default()
     };
-    let tags = [Tag::whole("direction:in")];
+    let tags = Given::of(&["direction:in"]);
     let now = Nanoseconds::of_milliseconds(5_500);
     let point = pathway.pass(node, &mut Cache::default(), &tags, passage, now);
-    assert_eq!((point.edge_latency, point.pathway_latency), (2.5, 2.5));
+    assert_eq!(latencies(&point), (2.5, 2.5));
     assert_eq!(pathway.pathway_start, arrival);
 }
 

@@ -216,10 +216,10 @@ fn cut(tag: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::{Buckets, Observation};
+    use crate::bucket::{Buckets, Observation, Rare};
     use crate::hash::Node;
     use crate::pathway::{Passage, Pathway};
-    use crate::tags::{Cache, Tag};
+    use crate::tags::{Cache, Direction, Given};
     use crate::time::Nanoseconds;
     use crate::transaction::Transaction;
 
@@ -254,10 +254,6 @@ mod tests {
         }
     }
 
-    fn whole(tags: &[&'static str]) -> Vec<Tag<'static>> {
-        tags.iter().map(|tag| Tag::whole(tag)).collect()
-    }
-
     #[test]
     fn the_payload_is_that_of_the_reference() {
         let start = Nanoseconds::new(1_700_000_003_000_000_000);
@@ -281,7 +277,7 @@ mod tests {
                 payload_size,
                 ..Passage::default()
             };
-            let point = pathway.pass(node, &mut cache, &whole(tags), passage, now);
+            let point = pathway.pass(node, &mut cache, &Given::of(tags), passage, now);
             buckets.add(Observation::Point(point));
         }
         let position = |kind, group: &str, cluster: &str| Position {
@@ -296,7 +292,7 @@ mod tests {
             (position(PositionKind::Produce, "", ""), 30),
             (position(PositionKind::Commit, "g1", "abc"), 14),
         ] {
-            buckets.add(Observation::Offset(position, offset, later));
+            buckets.add(Rare::Offset(position, offset, later).into());
         }
         let payload = encode(&sender(), &buckets.take(), WIDTH, &[]);
         let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -306,11 +302,12 @@ mod tests {
     #[test]
     fn what_is_ours_comes_on_top() {
         let mut buckets = Buckets::new(WIDTH);
-        buckets.add(Observation::Transaction(Transaction {
+        let transaction = Transaction {
             id: "tx-1".into(),
             checkpoint: "a".into(),
             at: Nanoseconds::new(5),
-        }));
+        };
+        buckets.add(Rare::Transaction(transaction).into());
         let names = buckets.names.blob().to_vec();
         let sender = Sender {
             process_tags: vec!["entrypoint.name:worker", "svc.user:true"],
@@ -399,12 +396,16 @@ mod tests {
         let long = "x".repeat(300);
         let shown = |end: &str| {
             let topic = format!("{long}{end}");
-            let tags = [Tag::whole("direction:out"), Tag::pair("topic", &topic)];
+            let given = Given {
+                direction: Direction::Out,
+                topic: Some(&topic),
+                ..Given::default()
+            };
             let node = Node::new("s", None, None, "");
             let now = Nanoseconds::new(1);
             let mut pathway = Pathway::begin(now);
             let passage = Passage::default();
-            let point = pathway.pass(node, &mut Cache::default(), &tags, passage, now);
+            let point = pathway.pass(node, &mut Cache::default(), &given, passage, now);
             let whole = ["direction:out", &format!("topic:{topic}")];
             assert_eq!(point.hash, node.hash(whole, 0));
             let mut buckets = Buckets::new(WIDTH);

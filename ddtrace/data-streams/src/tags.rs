@@ -1,7 +1,8 @@
 //! Edge tags: what tells one edge of a pathway from another.
 //!
 //! A tag is text, usually `key:value`. Hashing wants them sorted by their bytes. Both the sorting and the hash of a pathway
-//! are remembered per thread, because a program passes the same few edges again and again: see [`Cache`].
+//! are remembered per thread, because a program passes the same few edges again and again: see [`Cache`]. Asked for is an edge as
+//! it is [`Given`], field by field: for one that is known no text is made, and none but its own is looked at.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -32,11 +33,6 @@ impl<'a> Tag<'a> {
             key: text,
             value: None,
         }
-    }
-
-    /// Whether it was made as a pair with this key.
-    pub(crate) fn has_key(self, key: &str) -> bool {
-        self.value.is_some() && self.key == key
     }
 
     fn to_text(self) -> Box<str> {
@@ -74,8 +70,17 @@ fn same(one: &[u8], other: &[u8]) -> bool {
         }
 }
 
-/// As many tags as edges have.
-pub(crate) type Tags<'a> = SmallVec<[Tag<'a>; 8]>;
+/// The same for texts that may be missing.
+#[inline]
+fn same_if_any(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one.as_bytes(), other.as_bytes()),
+        (one, other) => one.is_none() == other.is_none(),
+    }
+}
+
+/// The tags of an edge that are no field of [`Given`]: few edges have any.
+pub(crate) type Tags<'a> = SmallVec<[Tag<'a>; 2]>;
 
 /// Which way a message goes at a checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +92,82 @@ pub(crate) enum Direction {
     Out,
     /// A direction of somebody's own.
     Other,
+}
+
+/// An edge as somebody gives it who passes a checkpoint there; nothing is sorted or joined.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given<'a> {
+    /// `direction:in` or `direction:out`, or a tag of somebody's own among `more`.
+    pub(crate) direction: Direction,
+    /// `manual_checkpoint:true`.
+    pub(crate) is_manual: bool,
+    /// `type:…`
+    pub(crate) system: Option<&'a str>,
+    /// `topic:…`
+    pub(crate) topic: Option<&'a str>,
+    /// `group:…`
+    pub(crate) group: Option<&'a str>,
+    pub(crate) more: Tags<'a>,
+}
+
+impl<'a> Given<'a> {
+    /// All tags, in no order.
+    fn tags(&self) -> impl Iterator<Item = Tag<'a>> {
+        let direction = match self.direction {
+            Direction::In => Some(Tag::whole("direction:in")),
+            Direction::Out => Some(Tag::whole("direction:out")),
+            Direction::None | Direction::Other => None,
+        };
+        let pair = |key| move |value| Tag::pair(key, value);
+        let manual = self
+            .is_manual
+            .then_some(Tag::whole("manual_checkpoint:true"));
+        [
+            direction,
+            manual,
+            self.system.map(pair("type")),
+            self.topic.map(pair("topic")),
+            self.group.map(pair("group")),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(self.more.iter().copied())
+    }
+
+    fn sorted(&self) -> Arc<EdgeTags> {
+        let mut sorted: Vec<_> = self.tags().map(Tag::to_text).collect();
+        sorted.sort_unstable();
+        Arc::new(EdgeTags {
+            sorted: sorted.into(),
+        })
+    }
+
+    /// Where among the recent edges it is: by the length and the last byte of what edges of one program mostly differ in.
+    #[inline]
+    fn place(&self) -> usize {
+        fn mix(mixed: usize, text: &str) -> usize {
+            let last = text.as_bytes().last().copied().unwrap_or_default();
+            mixed.wrapping_mul(31) + text.len() % 256 + usize::from(last)
+        }
+        let mut mixed = self.direction as usize;
+        for text in [self.topic, self.group].into_iter().flatten() {
+            mixed = mix(mixed, text);
+        }
+        for tag in &self.more {
+            mixed = mix(mixed, tag.value.unwrap_or(tag.key));
+        }
+        (mixed ^ mixed >> 4) % Cache::RECENT
+    }
+
+    /// A number that edges rarely share; whoever finds one compares the tags themselves.
+    fn fingerprint(&self) -> u64 {
+        let mut mixed = Mixed(0x9e37_79b9_7f4a_7c15);
+        for tag in self.tags() {
+            mixed.write(tag.key.as_bytes());
+            mixed.write(tag.value.unwrap_or_default().as_bytes());
+        }
+        mixed.0
+    }
 }
 
 /// The tags of an edge, sorted.
@@ -117,26 +198,59 @@ impl EdgeTags {
 }
 
 /// An edge as it was given once, with what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Edge {
-    given: Box<[Box<str>]>,
-    fingerprint: u64,
+    /// Its own among the edges of the thread.
+    number: u64,
+    given: (Direction, bool),
+    system: Option<Box<str>>,
+    topic: Option<Box<str>>,
+    group: Option<Box<str>>,
+    more: Box<[Box<str>]>,
     tags: Arc<EdgeTags>,
+    /// By its tags.
     direction: Direction,
+}
+
+impl Edge {
+    fn new(number: u64, given: &Given<'_>) -> Self {
+        let tags = given.sorted();
+        Self {
+            number,
+            given: (given.direction, given.is_manual),
+            system: given.system.map(Into::into),
+            topic: given.topic.map(Into::into),
+            group: given.group.map(Into::into),
+            more: given.more.iter().map(|tag| tag.to_text()).collect(),
+            direction: tags.direction(),
+            tags,
+        }
+    }
+
+    #[inline]
+    fn is(&self, given: &Given<'_>) -> bool {
+        self.given == (given.direction, given.is_manual)
+            && self.more.len() == given.more.len()
+            && same_if_any(self.topic.as_deref(), given.topic)
+            && same_if_any(self.group.as_deref(), given.group)
+            && same_if_any(self.system.as_deref(), given.system)
+            && (self.more.iter().zip(&given.more)).all(|(text, tag)| tag.is(text))
+    }
 }
 
 /// Edges that a thread has passed, and the pathways by which: at most [`Cache::LIMIT`] of each, then it begins anew.
 ///
 /// The pathway by which an edge was passed last is found by comparing the tags, without a hash: most threads pass the same few
-/// edges by one pathway each.
+/// edges by one pathway each. What is remembered of pathways belongs to one node: whoever changes it [forgets](Cache::forget_pathways).
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    node: Option<Node>,
-    /// Each where [`place`] says.
+    /// Each where [`Given::place`] says.
     recent: [Option<Recent>; Cache::RECENT],
     edges: HashMap<u64, Arc<Edge>, Fingerprints>,
-    /// By the edge's fingerprint mixed with the parent: both, and the hash.
+    /// By the edge's number mixed with the parent: both, and the hash.
     pathways: HashMap<u64, (u64, u64, u64), Fingerprints>,
+    /// The next edge's.
+    number: u64,
 }
 
 /// An edge, and how it was passed the last time.
@@ -144,140 +258,102 @@ pub(crate) struct Cache {
 struct Recent {
     edge: Arc<Edge>,
     parent: u64,
+    /// 0 if it has not been passed by way of that parent.
     hash: u64,
 }
 
-/// An edge that is in a [`Cache`].
+/// A passage of an edge.
 pub(crate) struct Passed {
-    fingerprint: u64,
-    place: usize,
     pub(crate) tags: Arc<EdgeTags>,
-    pub(crate) direction: Direction,
+    pub(crate) parent: u64,
+    pub(crate) hash: u64,
 }
 
 impl Cache {
     const LIMIT: usize = 1000;
     const RECENT: usize = 16;
 
-    /// The edge with these tags, as passed at this node.
-    pub(crate) fn edge(&mut self, given: &[Tag<'_>], node: Node) -> Passed {
-        if self.node != Some(node) {
-            // The agent told something about the container, or a test changed the service.
-            self.pathways.clear();
-            self.recent = Default::default();
-            self.node = Some(node);
+    /// Goes by an edge, from the pathway that `parent` gives for the direction that its tags say.
+    #[inline]
+    pub(crate) fn pass(
+        &mut self,
+        given: &Given<'_>,
+        node: Node,
+        parent: impl FnOnce(Direction) -> u64,
+    ) -> Passed {
+        let place = given.place();
+        if !matches!(&self.recent[place], Some(recent) if recent.edge.is(given)) {
+            self.recent[place] = Some(Recent {
+                edge: self.edge(given),
+                parent: 0,
+                hash: 0,
+            });
         }
-        let place = place(given);
-        if let Some(recent) = &self.recent[place] {
-            if recent.edge.is(given) {
-                return recent.edge.passed(place);
-            }
+        let Some(recent) = &mut self.recent[place] else {
+            // It was put there.
+            let tags = given.sorted();
+            let parent = parent(tags.direction());
+            let hash = node.hash(tags.iter(), parent);
+            return Passed { tags, parent, hash };
+        };
+        let parent = parent(recent.edge.direction);
+        if recent.hash == 0 || recent.parent != parent {
+            recent.parent = parent;
+            recent.hash = hash(&mut self.pathways, &recent.edge, node, parent);
         }
-        let fingerprint = fingerprint(given);
+        Passed {
+            tags: Arc::clone(&recent.edge.tags),
+            parent,
+            hash: recent.hash,
+        }
+    }
+
+    /// Another node is going to be passed: the agent told something about the container, or a test changed the service.
+    pub(crate) fn forget_pathways(&mut self) {
+        self.pathways.clear();
+        self.recent = Default::default();
+    }
+
+    /// The edge with these tags.
+    #[cold]
+    #[inline(never)]
+    fn edge(&mut self, given: &Given<'_>) -> Arc<Edge> {
+        let fingerprint = given.fingerprint();
         if let Some(edge) = self.edges.get(&fingerprint).filter(|edge| edge.is(given)) {
-            return edge.passed(place);
+            return Arc::clone(edge);
         }
         if self.edges.len() >= Self::LIMIT {
             self.edges.clear();
             self.pathways.clear();
         }
-        let tags = sorted(given);
-        let edge = Edge {
-            given: given.iter().map(|tag| tag.to_text()).collect(),
-            fingerprint,
-            direction: tags.direction(),
-            tags,
-        };
-        let passed = edge.passed(place);
-        if self.edges.insert(fingerprint, Arc::new(edge)).is_some() {
-            // Two edges share a fingerprint: what is known of pathways may be the other's.
-            self.pathways.clear();
-        }
-        passed
-    }
-
-    /// The hash of the pathway that goes on by an edge.
-    pub(crate) fn hash(&mut self, edge: &Passed, node: Node, parent: u64) -> u64 {
-        if let Some(recent) = &self.recent[edge.place] {
-            if recent.parent == parent && Arc::ptr_eq(&recent.edge.tags, &edge.tags) {
-                return recent.hash;
-            }
-        }
-        let hash = self.known_hash(edge, node, parent);
-        if let Some(known) = self.edges.get(&edge.fingerprint) {
-            if Arc::ptr_eq(&known.tags, &edge.tags) {
-                let edge_here = Arc::clone(known);
-                self.recent[edge.place] = Some(Recent {
-                    edge: edge_here,
-                    parent,
-                    hash,
-                });
-            }
-        }
-        hash
-    }
-
-    fn known_hash(&mut self, edge: &Passed, node: Node, parent: u64) -> u64 {
-        let mut key = Mixed(edge.fingerprint);
-        key.mix(parent);
-        if let Some(&(fingerprint, known_parent, hash)) = self.pathways.get(&key.0) {
-            if fingerprint == edge.fingerprint && known_parent == parent {
-                return hash;
-            }
-        }
-        if self.pathways.len() >= Self::LIMIT {
-            self.pathways.clear();
-        }
-        let hash = node.hash(edge.tags.iter(), parent);
-        self.pathways
-            .insert(key.0, (edge.fingerprint, parent, hash));
-        hash
+        self.number += 1;
+        let edge = Arc::new(Edge::new(self.number, given));
+        self.edges.insert(fingerprint, Arc::clone(&edge));
+        edge
     }
 }
 
-impl Edge {
-    fn is(&self, given: &[Tag<'_>]) -> bool {
-        self.given.len() == given.len()
-            && self.given.iter().zip(given).all(|(text, tag)| tag.is(text))
-    }
-
-    fn passed(&self, place: usize) -> Passed {
-        Passed {
-            fingerprint: self.fingerprint,
-            place,
-            tags: Arc::clone(&self.tags),
-            direction: self.direction,
+/// The hash of the pathway that goes on by an edge.
+#[inline(never)]
+fn hash(
+    pathways: &mut HashMap<u64, (u64, u64, u64), Fingerprints>,
+    edge: &Edge,
+    node: Node,
+    parent: u64,
+) -> u64 {
+    let mut key = Mixed(edge.number);
+    key.mix(parent);
+    if let Some(&(number, known_parent, hash)) = pathways.get(&key.0) {
+        if number == edge.number && known_parent == parent {
+            return hash;
         }
     }
-}
-
-/// Where among the recent edges one with these tags is: by the length and the last byte of each, in which edges of one program
-/// mostly differ.
-fn place(given: &[Tag<'_>]) -> usize {
-    let mixed = given.iter().fold(0_usize, |mixed, tag| {
-        let text = tag.value.unwrap_or(tag.key).as_bytes();
-        let last = text.last().copied().unwrap_or_default();
-        mixed.wrapping_mul(31) + text.len() % 256 + usize::from(last)
-    });
-    (mixed ^ mixed >> 4) % Cache::RECENT
-}
-
-fn sorted(given: &[Tag<'_>]) -> Arc<EdgeTags> {
-    let mut sorted: Vec<_> = given.iter().map(|tag| tag.to_text()).collect();
-    sorted.sort_unstable();
-    Arc::new(EdgeTags {
-        sorted: sorted.into(),
-    })
-}
-
-/// A number that edges rarely share; whoever finds one compares the tags themselves.
-fn fingerprint(given: &[Tag<'_>]) -> u64 {
-    let mut mixed = Mixed(0x9e37_79b9_7f4a_7c15);
-    for tag in given {
-        mixed.write(tag.key.as_bytes());
-        mixed.write(tag.value.unwrap_or_default().as_bytes());
+    if pathways.len() >= Cache::LIMIT {
+        pathways.clear();
     }
-    mixed.0
+    let hash = node.hash(edge.tags.iter(), parent);
+    pathways.insert(key.0, (edge.number, parent, hash));
+    hash
 }
 
 /// Eight bytes at a time by one multiplication each.
@@ -334,12 +410,19 @@ impl Hasher for AsIs {
 }
 
 #[cfg(test)]
+impl<'a> Given<'a> {
+    /// An edge with these tags as they stand.
+    pub(crate) fn of(tags: &[&'a str]) -> Self {
+        Self {
+            more: tags.iter().map(|tag| Tag::whole(tag)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tags<'a>(given: &[&'a str]) -> Tags<'a> {
-        given.iter().map(|tag| Tag::whole(tag)).collect()
-    }
 
     #[test]
     fn tags_are_sorted_by_their_bytes_and_say_a_direction() {
@@ -353,7 +436,7 @@ mod tests {
             (&["direction:in"], &["direction:in"], Direction::In),
             (&["direction:up"], &["direction:up"], Direction::Other),
         ] {
-            let edge = sorted(&tags(given));
+            let edge = Given::of(given).sorted();
             assert_eq!(edge.iter().collect::<Vec<_>>(), expected);
             assert_eq!(edge.direction(), direction);
         }
@@ -385,17 +468,124 @@ mod tests {
         }
     }
 
+    /// Every edge that differs from the first in one thing, and the tags that each stands for.
+    fn edges() -> [(Given<'static>, &'static str); 11] {
+        let first = Given {
+            direction: Direction::In,
+            is_manual: false,
+            system: Some("kafka"),
+            topic: Some("orders"),
+            group: Some("billing"),
+            more: [Tag::pair("exchange", "e")].into_iter().collect(),
+        };
+        let with = |change: fn(&mut Given<'static>)| {
+            let mut given = first.clone();
+            change(&mut given);
+            given
+        };
+        [
+            (
+                first.clone(),
+                "direction:in exchange:e group:billing topic:orders type:kafka",
+            ),
+            (
+                with(|it| it.direction = Direction::Out),
+                "direction:out exchange:e group:billing topic:orders type:kafka",
+            ),
+            (
+                with(|it| it.direction = Direction::None),
+                "exchange:e group:billing topic:orders type:kafka",
+            ),
+            (
+                with(|it| it.is_manual = true),
+                "direction:in exchange:e group:billing manual_checkpoint:true topic:orders type:kafka",
+            ),
+            (
+                with(|it| it.system = Some("kaffa")),
+                "direction:in exchange:e group:billing topic:orders type:kaffa",
+            ),
+            (
+                with(|it| it.topic = Some("order")),
+                "direction:in exchange:e group:billing topic:order type:kafka",
+            ),
+            (
+                with(|it| it.topic = None),
+                "direction:in exchange:e group:billing type:kafka",
+            ),
+            (
+                with(|it| it.topic = Some("")),
+                "direction:in exchange:e group:billing topic: type:kafka",
+            ),
+            (
+                with(|it| it.group = None),
+                "direction:in exchange:e topic:orders type:kafka",
+            ),
+            (
+                with(|it| it.more.clear()),
+                "direction:in group:billing topic:orders type:kafka",
+            ),
+            (
+                with(|it| it.more[0] = Tag::whole("exchange;e")),
+                "direction:in exchange;e group:billing topic:orders type:kafka",
+            ),
+        ]
+    }
+
+    #[test]
+    fn edges_that_differ_in_anything_are_told_apart() {
+        let node = Node::new("s", None, None, "");
+        let mut cache = Cache::default();
+        for _ in 0..2 {
+            for (given, expected) in &edges() {
+                let passed = cache.pass(given, node, |_| 7);
+                let tags: Vec<_> = passed.tags.iter().collect();
+                assert_eq!(tags.join(" "), *expected);
+                assert_eq!(passed.hash, node.hash(tags, 7), "{expected}");
+                let known: Vec<_> = edges()
+                    .iter()
+                    .filter(|(other, _)| Edge::new(0, given).is(other))
+                    .map(|(_, tags)| *tags)
+                    .collect();
+                assert_eq!(known, [*expected]);
+            }
+        }
+    }
+
     #[test]
     fn pairs_and_whole_tags_are_the_same_edge() {
         let node = Node::new("s", None, None, "");
         let mut cache = Cache::default();
-        let pairs = cache.edge(
-            &[Tag::pair("topic", "a:b"), Tag::pair("type", "kafka")],
-            node,
-        );
-        let wholes = cache.edge(&tags(&["topic:a:b", "type:kafka"]), node);
-        assert_eq!(pairs.tags, wholes.tags);
-        assert_eq!(cache.hash(&pairs, node, 7), cache.hash(&wholes, node, 7));
+        let pairs = Given {
+            topic: Some("a:b"),
+            system: Some("kafka"),
+            ..Given::default()
+        };
+        let pairs = cache.pass(&pairs, node, |_| 7);
+        let wholes = cache.pass(&Given::of(&["topic:a:b", "type:kafka"]), node, |_| 7);
+        assert_eq!((pairs.tags, pairs.hash), (wholes.tags, wholes.hash));
+    }
+
+    #[test]
+    fn the_parent_is_asked_for_by_the_direction_of_the_tags() {
+        let node = Node::new("s", None, None, "");
+        for (given, expected) in [
+            (Given::of(&["direction:out"]), Direction::Out),
+            (Given::of(&["topic:a"]), Direction::None),
+            (
+                Given {
+                    direction: Direction::In,
+                    ..Given::of(&["direction:ahead"])
+                },
+                Direction::Other,
+            ),
+        ] {
+            let mut asked = None;
+            let passed = Cache::default().pass(&given, node, |direction| {
+                asked = Some(direction);
+                9
+            });
+            assert_eq!((asked, passed.parent), (Some(expected), 9));
+        }
     }
 
     #[test]
@@ -407,19 +597,22 @@ mod tests {
         let mut cache = Cache::default();
         // More edges than are remembered, each asked for twice, with the node changing in between.
         for _ in 0..2 {
-            for topic in 0..Cache::LIMIT + 500 {
-                let topic = topic.to_string();
-                for (parent, node) in [(0, nodes[0]), (9, nodes[0]), (0, nodes[1])] {
-                    let given = [Tag::pair("topic", &topic), Tag::pair("direction", "in")];
-                    let edge = cache.edge(&given, node);
-                    assert_eq!(edge.tags, sorted(&given));
-                    let expected = node.hash(sorted(&given).iter(), parent);
-                    assert_eq!(cache.hash(&edge, node, parent), expected);
+            for node in nodes {
+                cache.forget_pathways();
+                for topic in 0..Cache::LIMIT + 500 {
+                    let topic = topic.to_string();
+                    let given = Given {
+                        direction: Direction::In,
+                        topic: Some(&topic),
+                        ..Given::default()
+                    };
                     // As the edge that was passed last, and by another parent.
-                    let again = cache.edge(&given, node);
-                    assert_eq!(cache.hash(&again, node, parent), expected);
-                    let other = node.hash(sorted(&given).iter(), parent + 1);
-                    assert_eq!(cache.hash(&again, node, parent + 1), other);
+                    for parent in [0, 9, 9, 10] {
+                        let passed = cache.pass(&given, node, |_| parent);
+                        assert_eq!(passed.tags, given.sorted());
+                        let expected = node.hash(given.sorted().iter(), parent);
+                        assert_eq!(passed.hash, expected);
+                    }
                 }
             }
         }

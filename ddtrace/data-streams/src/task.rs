@@ -94,8 +94,8 @@ fn run(context: TaskContext) -> Option<TaskFuture> {
         return None;
     }
     let config = context.config();
-    // The child of a fork begins with a queue of its own.
-    let waiting = switch::take_waiting()?;
+    // The child of a fork has a queue of its own.
+    let waiting = switch::take_waiting();
     let interval = config.data_streams_interval;
     let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
     let collector = Collector {
@@ -108,7 +108,8 @@ fn run(context: TaskContext) -> Option<TaskFuture> {
 }
 
 struct Collector {
-    waiting: Waiting,
+    /// Nothing until the product is on for the first time.
+    waiting: Option<Waiting>,
     buckets: Buckets,
     container_tags_hash: String,
     /// About checkpoints that have no number.
@@ -149,9 +150,17 @@ impl Collector {
     /// Takes what waits. True if there was anything.
     fn collect(&mut self) -> bool {
         let mut any = false;
-        while let Ok(observation) = self.waiting.queue.try_recv() {
-            self.buckets.add(observation);
-            any = true;
+        loop {
+            let waiting = || self.waiting.as_ref()?.next();
+            for observation in std::iter::from_fn(waiting) {
+                self.buckets.add(observation);
+                any = true;
+            }
+            // Made when the product was switched on.
+            match switch::take_waiting() {
+                Some(waiting) => self.waiting = Some(waiting),
+                None => break,
+            }
         }
         if self.buckets.names.are_too_many && !self.has_warned {
             self.has_warned = true;
@@ -175,7 +184,8 @@ impl Collector {
     }
 
     async fn send(&mut self, context: &TaskContext) {
-        let dropped = std::mem::take(&mut self.buckets.dropped) + self.waiting.take_dropped();
+        let unqueued = self.waiting.as_ref().map_or(0, Waiting::take_dropped);
+        let dropped = std::mem::take(&mut self.buckets.dropped) + unqueued;
         if dropped > 0 {
             telemetry::count(
                 telemetry::Namespace::Tracers,

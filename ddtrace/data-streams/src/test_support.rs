@@ -2,13 +2,17 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::bucket::Observation;
+use crate::bucket::{Observation, Rare};
 use crate::hash::Node;
 use crate::listen;
 use crate::switch::{self, Waiting};
 
 /// The product is one for the whole process, so tests take turns.
-pub(crate) static TURN: Mutex<()> = Mutex::new(());
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing that the next one would mind.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Switches the product on while it lives, and keeps the checkpoints that are passed, by hand and by integrations. One at a time: the next one waits for
 /// this one to be dropped. Not for programs that call `init()`.
@@ -25,8 +29,41 @@ pub(crate) static TURN: Mutex<()> = Mutex::new(());
 /// ```
 #[derive(Debug)]
 pub struct Checkpoints {
-    waiting: Mutex<Option<Waiting>>,
+    passed: Mutex<Passed>,
     _turn: MutexGuard<'static, ()>,
+}
+
+/// What has come out of the queue and was not asked for yet.
+#[derive(Debug)]
+struct Passed {
+    waiting: Option<Waiting>,
+    checkpoints: Vec<Checkpoint>,
+    /// Ids, and the checkpoints that they passed.
+    transactions: Vec<(String, String)>,
+}
+
+impl Passed {
+    fn collect(&mut self) {
+        let waiting = || self.waiting.as_ref()?.next();
+        for observation in std::iter::from_fn(waiting) {
+            let rare = match observation {
+                Observation::Point(point) => {
+                    self.checkpoints.push(Checkpoint {
+                        tags: point.tags.iter().map(str::to_owned).collect(),
+                        hash: point.hash,
+                        parent: point.parent,
+                        payload_size: point.payload_size,
+                    });
+                    continue;
+                }
+                Observation::Rare(rare) => *rare,
+            };
+            if let Rare::Transaction(transaction) = rare {
+                let passage = (transaction.id.into(), transaction.checkpoint.into());
+                self.transactions.push(passage);
+            }
+        }
+    }
 }
 
 /// One checkpoint that was passed.
@@ -46,13 +83,16 @@ pub struct Checkpoint {
 impl Checkpoints {
     /// Begins, for a service without an environment and without tags of the process.
     pub fn record(service: &str) -> Self {
-        // A test that failed has left nothing that the next one would mind.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         listen::subscribe();
         switch::make_ready(Node::new(service, None, None, ""));
         switch::set_on(true);
         Self {
-            waiting: Mutex::new(switch::take_waiting()),
+            passed: Mutex::new(Passed {
+                waiting: switch::take_waiting(),
+                checkpoints: Vec::new(),
+                transactions: Vec::new(),
+            }),
             _turn: turn,
         }
     }
@@ -69,22 +109,17 @@ impl Checkpoints {
 
     /// What was passed since the last call, in order.
     pub fn take(&self) -> Vec<Checkpoint> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut passed = Vec::new();
-        let queue = waiting.as_mut().map(|waiting| &mut waiting.queue);
-        let Some(queue) = queue else {
-            return passed;
-        };
-        while let Ok(observation) = queue.try_recv() {
-            if let Observation::Point(point) = observation {
-                passed.push(Checkpoint {
-                    tags: point.tags.iter().map(str::to_owned).collect(),
-                    hash: point.hash,
-                    parent: point.parent,
-                    payload_size: point.payload_size,
-                });
-            }
-        }
+        std::mem::take(&mut self.passed().checkpoints)
+    }
+
+    /// The transactions that have passed checkpoints since the last call, in order: ids, and the checkpoints' names.
+    pub fn take_transactions(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.passed().transactions)
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Passed> {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.collect();
         passed
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A moment. Never before the epoch, so that every difference fits.
+/// A moment, or the time between two. Never before the epoch, so that every difference fits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Nanoseconds(i64);
 
@@ -29,9 +29,14 @@ impl Nanoseconds {
         self.0 / 1_000_000
     }
 
-    /// Seconds since an earlier moment; 0 since a later one.
-    pub(crate) fn seconds_since(self, earlier: Self) -> f64 {
-        (self.0 - earlier.0).max(0) as f64 / 1e9
+    /// The time since an earlier moment; none since a later one.
+    pub(crate) const fn since(self, earlier: Self) -> Self {
+        Self::new(self.0 - earlier.0)
+    }
+
+    /// As seconds.
+    pub(crate) fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
     }
 }
 

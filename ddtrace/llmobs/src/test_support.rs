@@ -13,7 +13,7 @@ use crate::switch::{self, Running};
 /// The product is one for the whole process, so tests take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Switches the product on while it lives, and records the spans that this thread makes. One at a time: the next one waits for this
+/// Switches the product on while it lives, calls of models by clients of HTTP included, and records the spans that this thread makes. One at a time: the next one waits for this
 /// one to be dropped. Not for programs that call `init()`.
 ///
 /// ```
@@ -48,6 +48,7 @@ impl LlmRecorder {
         if let Some(config) = current_config() {
             let settings = Settings::read(&config, &Options::default());
             queue::make_ready();
+            crate::providers::listen();
             switch::replace(Some(Running::new(settings)));
         }
         Self {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use ddtrace_core::events::Taps;
 use ddtrace_core::instrument::Enabled;
 use ddtrace_core::trace::Span;
 
@@ -20,6 +21,9 @@ pub(crate) struct Call {
     pub(crate) source: Option<String>,
     pub(crate) written: Option<Written>,
     pub(crate) bucket: Option<String>,
+    /// Who follows the operation, until its answer is there.
+    pub(crate) taps: Taps,
+    pub(crate) is_offered: bool,
     /// When the time is over that the operation may take.
     pub(crate) deadline: Option<Instant>,
 }

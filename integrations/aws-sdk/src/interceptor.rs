@@ -6,8 +6,8 @@ use std::time::Instant;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
-    FinalizerInterceptorContextRef,
+    BeforeDeserializationInterceptorContextMut, BeforeSerializationInterceptorContextMut,
+    BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, Metadata};
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
+use ddtrace_core::events::Taps;
 use ddtrace_core::instrument::Settings;
 use ddtrace_core::propagation::CarrierMut;
 use ddtrace_core::trace::{Site, Span, SpanKind};
@@ -28,6 +29,7 @@ use crate::pointers::{KeyNames, Written, items, point};
 use crate::receive::{from_queue, from_stream};
 use crate::send::into_messages;
 use crate::subject::{bucket, describe, partition, path, service_name};
+use crate::tap;
 
 static SETTINGS: Settings = Settings::of("aws-sdk");
 
@@ -107,6 +109,8 @@ impl TraceInterceptor {
             source: None,
             written: None,
             bucket: None,
+            taps: Taps::default(),
+            is_offered: false,
             deadline: cfg
                 .load::<TimeoutConfig>()
                 .and_then(TimeoutConfig::operation_timeout)
@@ -185,9 +189,30 @@ impl Intercept for TraceInterceptor {
                 if call.service == "s3" && call.bucket.is_none() {
                     note_bucket(call, request);
                 }
+                if !std::mem::replace(&mut call.is_offered, true) {
+                    let _active = call.span.enter();
+                    call.taps = tap::offer(request);
+                }
                 if call.settings.own.distributed_tracing {
                     let _active = call.span.enter();
                     ddtrace_core::trace::inject(&mut HeadersCarrier(request.headers_mut()));
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(call) = cfg.load::<InCall>() {
+            call.with(|call| {
+                if !call.taps.is_empty() {
+                    let taps = std::mem::take(&mut call.taps);
+                    call.taps = tap::lay(context.response_mut(), taps);
                 }
             });
         }
@@ -202,7 +227,7 @@ impl Intercept for TraceInterceptor {
     ) -> Result<(), BoxError> {
         let attempts = cfg.load::<RequestAttempts>().map(|it| it.attempts());
         if let Some(call) = cfg.load::<InCall>().and_then(InCall::end) {
-            if call.span.is_recording() {
+            if call.span.is_recording() || !call.taps.is_empty() {
                 ended(call, context, attempts);
             }
         }
@@ -322,9 +347,9 @@ fn ended(mut call: Call, context: &FinalizerInterceptorContextRef<'_>, attempts:
                 span.set_error_flag(true);
             }
         }
-        (Some(Err(error)), Some(response)) if error.is_operation_error() => {
+        (Some(Err(error)), Some(answer)) if error.is_operation_error() => {
             if is_error_status {
-                let (code, message) = service_error(response);
+                let (code, message) = service_error(answer);
                 let code = code.as_deref().unwrap_or("unknown");
                 span.set_error_message(code, &message, None);
             }
@@ -332,9 +357,11 @@ fn ended(mut call: Call, context: &FinalizerInterceptorContextRef<'_>, attempts:
         (Some(Err(error)), _) => {
             let (kind, message) = other_error(error);
             span.set_error_message(kind, &message, None);
+            tap::ended(std::mem::take(&mut call.taps), None, kind, &message);
         }
         (None, _) => {}
     }
+    tap::ended(call.taps, response, "operation", "the operation failed");
 }
 
 /// Headers of a request to write to.

@@ -45,6 +45,11 @@
 //! `UpdateItem`, `DeleteItem`, `BatchWriteItem`, `TransactWriteItems`) points to it. For items that are put as a whole, say which members are
 //! the key: [`TraceInterceptor::with_dynamodb_keys`].
 //!
+//! # Bodies
+//!
+//! Products may follow an operation ([`HttpClientExchange`](ddtrace_core::events::HttpClientExchange)), so that a call of a model by Bedrock is
+//! seen as one: the request as it was serialised, and the answer as it is read, event streams included.
+//!
 //! # How it works
 //!
 //! An [`Intercept`](aws_smithy_runtime_api::client::interceptors::Intercept) of the SDK's runtime, which is the same for all services: no service
@@ -61,6 +66,7 @@ mod pointers;
 mod receive;
 mod send;
 mod subject;
+mod tap;
 
 pub use interceptor::{TraceInterceptor, interceptor};
 pub use receive::{attribute, carrier_of_message, context_of_message};

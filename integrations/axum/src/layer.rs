@@ -8,7 +8,7 @@ use ddtrace_core::trace::{Site, SpanKind};
 use ddtrace_tower::server::{Answerable, Peer, RequestSpan, Server};
 use http::{Extensions, Request, Uri};
 
-static SETTINGS: Settings = Settings::of("axum");
+pub(crate) static SETTINGS: Settings = Settings::of("axum");
 
 ddtrace_core::site! {
     static REQUEST: Site = Site::new("axum.request", "request", module_path!(), file!(), line!())

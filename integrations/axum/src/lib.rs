@@ -17,6 +17,9 @@
 //! Around the whole application (a `ServiceBuilder` handed to `serve`) it runs before routing and does not know the route.
 //! Then put it on the router as well: a second layer makes no second span, it only tells the first which route was matched.
 //!
+//! A service that is nested as such (`nest_service`) hides its routes: what it answers is `GET 200`. If it is a router, put the layer on it
+//! as well, for the same reason.
+//!
 //! # What a span says
 //!
 //! Name `axum.request`, type `web`, kind `server`. Resource: method and route (`GET /users/{id}`), or method and
@@ -30,7 +33,7 @@
 //! The span lasts until the last byte of the body, so that a streamed answer is timed in full. If the client goes away
 //! before, the span ends at that moment with the tag `http.request.cancelled`. An upgraded connection (a websocket) and a stream
 //! of server-sent events may last for hours: there the span ends with the head of the response, and everywhere with
-//! `layer().ending_with_head()`.
+//! `layer().ending_with_head()`. What is said over a websocket has a span of its own, where a handler asks for it: [`WebSocketSession`].
 //!
 //! # What it costs a request
 //!
@@ -38,8 +41,10 @@
 //! if the server was started with `into_make_service_with_connect_info`.
 
 mod layer;
+mod websocket;
 
 pub use layer::{Axum, ResponseFuture, Route, Trace, TraceLayer, TracedBody, layer};
+pub use websocket::WebSocketSession;
 
 ddtrace_core::instrument::inventory::submit! {
     ddtrace_core::instrument::Integration::new("axum", "axum", "0.8")

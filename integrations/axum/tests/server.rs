@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -27,23 +26,8 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// Waits until so many spans have ended: the server learns of the end of a response after the client does.
-async fn spans(recorder: &Recorder, count: usize) -> Vec<SpanData> {
-    let mut spans = Vec::new();
-    let collect = async {
-        while spans.len() < count {
-            spans.extend(recorder.take());
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(10), collect).await;
-    assert!(in_time.is_ok(), "expected {count} spans, found {spans:#?}");
-    assert_eq!(spans.len(), count, "{spans:#?}");
-    spans
-}
-
 async fn span(recorder: &Recorder) -> SpanData {
-    spans(recorder, 1).await.remove(0)
+    recorder.spans(1).await.remove(0)
 }
 
 fn app() -> Router {
@@ -180,7 +164,7 @@ async fn a_request_from_a_traced_client_is_one_trace() {
         .await
         .unwrap();
     response.bytes().await.unwrap();
-    let spans = spans(&recorder, 2).await;
+    let spans = recorder.spans(2).await;
     let server = spans
         .iter()
         .find(|span| span.name == "axum.request")
@@ -205,7 +189,7 @@ async fn without_distributed_tracing_a_request_begins_a_trace() {
         .await
         .unwrap();
     response.bytes().await.unwrap();
-    let spans = spans(&recorder, 2).await;
+    let spans = recorder.spans(2).await;
     assert_ne!(spans[0].trace_id, spans[1].trace_id);
     assert!(spans.iter().all(|span| span.parent_id == 0));
 }
@@ -239,7 +223,7 @@ async fn baggage_goes_through_the_service_with_a_trace_and_without() {
         let response = request.header("baggage", "user.id=u%201").send().await;
         let seen = response.unwrap().text().await.unwrap();
         assert_eq!(seen, "user.id=u%201,tier=gold");
-        let spans = spans(&recorder, 2).await;
+        let spans = recorder.spans(2).await;
         let server = spans.iter().find(|span| span.is_local_root).unwrap();
         assert_eq!(server.parent_id.to_string(), parent.unwrap_or("0"));
         assert_eq!(server.meta("baggage.user.id"), Some("u 1"));

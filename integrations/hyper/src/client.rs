@@ -5,6 +5,7 @@ use std::error::Error;
 
 use ddtrace_core::instrument::Settings;
 use ddtrace_core::trace::{Site, SpanKind};
+pub use ddtrace_tower::client::Payload;
 use ddtrace_tower::client::{Client, ResponseFuture, TraceLayer};
 use http::Request;
 
@@ -95,7 +96,7 @@ pub const fn layer() -> TraceLayer<Hyper> {
 /// # Ok(())
 /// # }
 /// ```
-pub fn send<B, F>(
+pub fn send<B: 'static, F>(
     request: Request<B>,
     by: impl FnOnce(Request<B>) -> F,
 ) -> ResponseFuture<F, Hyper> {

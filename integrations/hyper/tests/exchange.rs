@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use ddtrace_core::export::SpanData;
@@ -25,7 +24,7 @@ use tokio::sync::Notify;
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
-type Reply = Result<Response<BoxBody<Bytes, std::io::Error>>, Infallible>;
+type Reply = Result<Response<BoxBody<Bytes, std::io::Error>>, std::io::Error>;
 
 fn text(text: String) -> BoxBody<Bytes, std::io::Error> {
     Full::new(Bytes::from(text))
@@ -60,6 +59,7 @@ async fn answer(request: Request<Incoming>) -> Reply {
                 sender.abort(std::io::Error::other("no more tea"));
             });
         }
+        "/refuses" => return Err(std::io::Error::other("no tea at all")),
         "/endless" => {
             let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
             *response.body_mut() = body.boxed();
@@ -124,24 +124,9 @@ fn get(address: SocketAddr, target: &str) -> Request<Empty<Bytes>> {
         .unwrap()
 }
 
-/// Waits until so many spans have ended: either side learns of the end after the other.
-async fn spans(recorder: &Recorder, count: usize) -> Vec<SpanData> {
-    let mut spans = Vec::new();
-    let collect = async {
-        while spans.len() < count {
-            spans.extend(recorder.take());
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(30), collect).await;
-    assert!(in_time.is_ok(), "expected {count} spans, found {spans:#?}");
-    assert_eq!(spans.len(), count, "{spans:#?}");
-    spans
-}
-
 /// The spans of both sides of one request.
 async fn both(recorder: &Recorder) -> (SpanData, SpanData) {
-    let spans = spans(recorder, 2).await;
+    let spans = recorder.spans(2).await;
     let of = |kind| {
         let is_of_kind = |span: &&SpanData| span.meta("span.kind") == Some(kind);
         spans.iter().find(is_of_kind).unwrap().clone()
@@ -244,7 +229,7 @@ async fn streams_of_one_connection_are_spans_of_their_own() {
     });
     let bodies = futures_util::future::join_all(requests).await;
     let mut parents: Vec<_> = bodies.into_iter().map(|body| body.to_bytes()).collect();
-    let spans = spans(&recorder, 6).await;
+    let spans = recorder.spans(6).await;
     let mut clients: Vec<_> = spans
         .iter()
         .filter(|span| span.meta("span.kind") == Some("client"))
@@ -308,7 +293,7 @@ async fn who_gives_up_ends_both_spans() {
                 response.frame().await.unwrap().unwrap();
             }
         }
-        let spans = spans(&recorder, 6).await;
+        let spans = recorder.spans(6).await;
         let count = |kind, resource, tag| {
             let spans = spans.iter().filter(|span| {
                 span.meta("span.kind") == Some(kind)
@@ -330,7 +315,6 @@ async fn who_gives_up_ends_both_spans() {
 #[tokio::test]
 async fn failures_are_named_and_reach_the_caller() {
     let recorder = Recorder::new();
-    let address = serve(false).await;
     // A port that nobody listens at: it was free a moment ago.
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -340,20 +324,46 @@ async fn failures_are_named_and_reach_the_caller() {
     let client = pooled(false);
     let error = client.request_traced(get(nobody, "/")).await.unwrap_err();
     assert!(error.is_connect());
-    let span = spans(&recorder, 1).await.remove(0);
+    let span = recorder.spans(1).await.remove(0);
     assert!(span.error);
     assert_eq!(span.meta("error.type"), Some("connect"));
     let message = span.meta("error.message").unwrap();
     assert!(message.contains("tcp connect error"), "{message}");
+}
 
-    let response = client.request_traced(get(address, "/breaks-off")).await;
-    assert!(response.unwrap().into_body().collect().await.is_err());
-    let (client, server) = both(&recorder).await;
-    for span in [&client, &server] {
-        assert!(span.error, "{span:#?}");
-        assert_eq!(span.meta("http.request.cancelled"), None);
+#[tokio::test]
+async fn a_server_that_breaks_off_or_resets_the_stream_is_an_error_on_both_sides() {
+    let recorder = Recorder::new();
+    // The protocol, and what the client is told of a request that gets no response: a connection that was closed, a stream that was reset.
+    for (is_http2, refused) in [(false, "incomplete"), (true, "request")] {
+        let address = serve(is_http2).await;
+        let client = pooled(is_http2);
+        let error = client.request_traced(get(address, "/refuses")).await;
+        let error = error.unwrap_err();
+        assert!(!error.is_connect(), "{error:?}");
+        let (of_client, of_server) = both(&recorder).await;
+        for span in [&of_client, &of_server] {
+            assert!(span.error, "{span:#?}");
+            assert_eq!(span.meta("http.status_code"), None);
+            assert_eq!(span.meta("http.request.cancelled"), None);
+        }
+        assert_eq!(of_client.meta("error.type"), Some(refused));
+        let message = of_client.meta("error.message").unwrap();
+        assert!(message.starts_with(&error.to_string()), "{message}");
+        // What the service's error says is nobody's business.
+        assert!(!format!("{of_server:?}").contains("no tea at all"));
+
+        let response = client.request_traced(get(address, "/breaks-off")).await;
+        assert!(response.unwrap().into_body().collect().await.is_err());
+        let (of_client, of_server) = both(&recorder).await;
+        for span in [&of_client, &of_server] {
+            assert!(span.error, "{span:#?}");
+            assert_eq!(span.meta("http.status_code"), Some("200"));
+            assert_eq!(span.meta("http.request.cancelled"), None);
+        }
+        let kind = of_client.meta("error.type").unwrap();
+        assert!(["body", "incomplete"].contains(&kind), "{kind}");
     }
-    assert_eq!(client.meta("error.type"), Some("body"));
 }
 
 #[tokio::test]
@@ -401,6 +411,41 @@ async fn settings_name_services_and_addresses() {
     assert_eq!(server.meta("network.client.ip"), Some("127.0.0.1"));
 }
 
+#[tokio::test]
+async fn services_and_propagation_are_set_by_variables() {
+    // Variables, the service of the client and of the server, whether they are of one trace.
+    type Case<'a> = (&'a [(&'a str, &'a str)], [&'a str; 2], bool);
+    let cases: [Case<'_>; 4] = [
+        (&[], ["hyper", "test"], true),
+        (&[("DD_HYPER_SERVICE", "wire")], ["wire", "wire"], true),
+        (
+            &[("DD_HYPER_DISTRIBUTED_TRACING", "false")],
+            ["hyper", "test"],
+            false,
+        ),
+        (
+            &[("DD_TRACE_SPAN_ATTRIBUTE_SCHEMA", "v1")],
+            ["test", "test"],
+            true,
+        ),
+    ];
+    for (variables, services, is_one_trace) in cases {
+        let recorder = Recorder::with_variables(variables);
+        let address = serve(false).await;
+        let request = pooled(false).request_traced(get(address, "/parent"));
+        let body = request.await.unwrap().into_body().collect().await.unwrap();
+        let (client, server) = both(&recorder).await;
+        assert_eq!(
+            [&*client.service, &*server.service],
+            services,
+            "{variables:?}"
+        );
+        assert_eq!(client.trace_id == server.trace_id, is_one_trace);
+        assert_eq!(body.to_bytes().is_empty(), !is_one_trace);
+        assert_eq!(server.metric("_dd.measured"), Some(1.0));
+    }
+}
+
 /// A body that says how long it is, and counts who asks.
 struct Sized3;
 
@@ -434,7 +479,7 @@ async fn a_body_keeps_what_it_knows_of_itself() {
     assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "tea");
     // A server does not ask for the end of a body whose length it knows.
     drop(body);
-    let span = spans(&recorder, 1).await.remove(0);
+    let span = recorder.spans(1).await.remove(0);
     assert_eq!(span.meta("http.request.cancelled"), None);
     assert_eq!(span.resource, "POST /");
 }

@@ -155,7 +155,7 @@ where
     let cluster = servers.cluster_of_producer(client);
     let mut sending = Sending::start(&settings, servers, cluster, &about, record.headers.take());
     record.headers = sending.headers.take();
-    let span = sending.late();
+    let span = sending.late.take();
     let record = with_opaque(record, |user| Box::new(Sent { user, span }));
     hand_over(record).map_err(|(error, record)| {
         sending.span.set_error(&error);

@@ -1,18 +1,19 @@
 //! What all consumers do with a message that has arrived, and with what they tell the broker.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use ddtrace_core::events::{self, Event as _, MessageCommit, MessageConsume, MessageWatermark};
 use ddtrace_core::instrument::Enabled;
-use ddtrace_core::trace::{Site, Span, SpanKind};
+use ddtrace_core::trace::{Site, Span, SpanKind, Tag};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use smallvec::SmallVec;
 
 use crate::cluster::Servers;
 use crate::headers::Incoming;
@@ -33,6 +34,34 @@ const WATERMARK_PAUSE: Duration = Duration::from_secs(1);
 /// Partitions whose reports are remembered; beyond it all are forgotten and reported anew.
 const MAX_PARTITIONS: usize = 10_000;
 
+/// Takes what is a hash already as its own.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl BuildHasher for AsItIs {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What a consumer's configuration says.
 #[derive(Debug)]
 pub(crate) struct Consumer {
@@ -43,7 +72,7 @@ pub(crate) struct Consumer {
     /// Whether what was read is what was handed out; otherwise it is what the user stores.
     stores_itself: bool,
     /// When the end of a partition was reported last, by a hash of topic and partition.
-    reported: Mutex<HashMap<u64, Instant>>,
+    reported: Mutex<HashMap<u64, Instant, AsItIs>>,
     hashing: RandomState,
 }
 
@@ -89,13 +118,11 @@ impl Consumer {
             Seen::Error(KafkaError::PartitionEOF(_)) | Seen::Nothing
                 if settings.config.kafka_empty_poll =>
             {
-                let mut span = self.open(&settings, began, None);
-                span.set_tags(&[flag("kafka.received_message", false)]);
+                self.open(&settings, began, None);
             }
             Seen::Error(KafkaError::PartitionEOF(_)) | Seen::Nothing | Seen::NotYet => {}
             Seen::Error(error) => {
                 let mut span = self.open(&settings, began, None);
-                span.set_tags(&[flag("kafka.received_message", false)]);
                 span.set_error(error);
             }
         }
@@ -111,12 +138,8 @@ impl Consumer {
     ) {
         process::remember(message.topic(), self);
         let headers = Incoming::of(message.headers());
-        let mut span = self.open(settings, began, Some(&headers));
+        let mut span = self.open(settings, began, Some((message, &headers)));
         let cluster = self.servers.cluster_of_consumer();
-        if span.is_recording() {
-            span.set_tags(&[flag("kafka.received_message", true)]);
-            describe_message(&mut span, message, cluster);
-        }
         let details = [("kafka_cluster_id", cluster.unwrap_or_default())];
         events::dispatch::<MessageConsume<'_>>(|| {
             let size = headers.size() + message.payload_len() + message.key_len();
@@ -133,9 +156,16 @@ impl Consumer {
         self.report_watermark(client, message);
     }
 
-    /// The span of a call that began a while ago: under the sender's if headers say so.
-    fn open(&self, settings: &Enabled, began: SystemTime, headers: Option<&Incoming<'_>>) -> Span {
-        let headers = headers.filter(|_| settings.own.distributed_tracing);
+    /// The span of a call that began a while ago: of a message, under the sender's span if headers say so, or of none.
+    fn open(
+        &self,
+        settings: &Enabled,
+        began: SystemTime,
+        found: Option<(&BorrowedMessage<'_>, &Incoming<'_>)>,
+    ) -> Span {
+        let headers = found
+            .map(|(_, headers)| headers)
+            .filter(|_| settings.own.distributed_tracing);
         let mut span = process::start(&CONSUME, headers);
         span.set_start_time(began);
         if span.is_recording() {
@@ -143,12 +173,20 @@ impl Consumer {
             if settings.names_by_v1() {
                 span.set_name("kafka.process");
             }
-            span.set_tags(&[
+            let of_consumer = [
                 text("messaging.system", Some("kafka")),
                 text("kafka.group_id", self.group()),
                 text("messaging.kafka.bootstrap.servers", self.servers.list()),
                 number("_dd.measured", 1),
-            ]);
+                flag("kafka.received_message", found.is_some()),
+            ];
+            match found {
+                Some((message, _)) => {
+                    let cluster = self.servers.cluster_of_consumer();
+                    describe_message(&mut span, of_consumer, message, cluster);
+                }
+                None => span.set_tags(&of_consumer),
+            }
         }
         span
     }
@@ -270,22 +308,26 @@ impl<'m, 'a> Seen<'m, 'a> {
     }
 }
 
-/// What every span of a message says about it.
-pub(crate) fn describe_message(
+/// What every span of a message says about it, after what else is to be said: written at once, since each writing costs.
+pub(crate) fn describe_message<const OTHERS: usize>(
     span: &mut Span,
+    others: [Tag<'_>; OTHERS],
     message: &impl rdkafka::Message,
     cluster: Option<&str>,
 ) {
     let topic = message.topic();
-    span.set_tags(&[
+    let key = key(message.key());
+    let mut tags = SmallVec::<[Tag<'_>; 12]>::from_slice(&others);
+    tags.extend_from_slice(&[
         text("messaging.destination.name", Some(topic)),
         text("kafka.topic", Some(topic)),
         number("kafka.partition", message.partition()),
         number("kafka.message_offset", message.offset() as f64),
-        text("kafka.message_key", key(message.key()).as_deref()),
+        text("kafka.message_key", key.as_deref()),
         flag("kafka.tombstone", message.payload().is_none()),
         text("kafka.cluster_id", cluster),
     ]);
+    span.set_tags(&tags);
 }
 
 /// How librdkafka reads a boolean.

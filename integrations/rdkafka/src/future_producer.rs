@@ -134,7 +134,7 @@ where
         let mut sending = self.start(&settings, &mut record);
         let about = About {
             topic: record.topic.into(),
-            span: sending.late(),
+            span: sending.late.take(),
             written: sending.written,
         };
         match self.inner.send_result(record) {

@@ -105,42 +105,83 @@ impl Raw<'_> {
 }
 
 /// The headers of a message that is about to be sent: the user's, and behind them what is written here.
+///
+/// Each look at a header is a call of librdkafka, and so is each comparison of names. So the user's are looked at once, and
+/// from then on [`Names`] says of nearly every name that is written that nothing is to be replaced.
 pub(crate) struct Outgoing {
     /// Nothing while there are none at all.
     headers: Option<OwnedHeaders>,
     had_none: bool,
     /// How many of them are the user's.
     of_user: usize,
+    /// Which names there may be.
+    names: Names,
+    /// Bytes of all names and values.
+    size: usize,
+}
+
+/// A set of names that forgets most of each: one that is not in it is not there, in no spelling; one that is in it may be.
+#[derive(Clone, Copy, Default)]
+struct Names(u64);
+
+impl Names {
+    /// Of the names of trace context and of data streams hardly two have the same.
+    fn bit(name: &[u8]) -> u64 {
+        // Both cases of a letter differ in this bit alone.
+        const CASE: u8 = 0x20;
+        let last = usize::from(name.last().map_or(0, |last| last | CASE));
+        1 << ((name.len() ^ (last << 1)) % 64)
+    }
+
+    fn insert(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    fn may_have(self, name: &[u8]) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
 }
 
 impl Outgoing {
     pub(crate) fn new(headers: Option<OwnedHeaders>) -> Self {
-        Self {
+        let mut this = Self {
             had_none: headers.is_none(),
-            of_user: headers.as_ref().map_or(0, |headers| headers.count()),
+            of_user: 0,
+            names: Names::default(),
+            size: 0,
             headers,
+        };
+        if this.headers.is_some() {
+            this.look_at_all();
         }
+        this
+    }
+
+    /// Finds out what the user has given.
+    fn look_at_all(&mut self) {
+        let (mut names, mut size) = (Names::default(), 0);
+        for raw in self.iter() {
+            names.insert(raw.name.to_bytes());
+            size += raw.size();
+        }
+        (self.names, self.size) = (names, size);
+        self.of_user = self.headers.as_ref().map_or(0, |headers| headers.count());
     }
 
     /// Bytes of all names and values.
     pub(crate) fn size(&self) -> usize {
-        self.iter().map(|raw| raw.size()).sum()
+        self.size
     }
 
     /// Takes back what was written here if the message would be larger with it than the library allows. `body` is the
     /// size of its value and key.
     pub(crate) fn fit(self, body: usize, largest: usize) -> Self {
-        /// More than all that is ever written here.
-        const OURS: usize = 32 << 10;
         /// More than the lengths of a name and a value take.
         const LENGTHS: usize = 10;
         /// More than what every message has takes.
         const MESSAGE: usize = 128;
-        if self.of_user == 0 && body + OURS <= largest {
-            return self;
-        }
-        let headers: usize = self.iter().map(|raw| raw.size() + LENGTHS).sum();
-        if body + headers + MESSAGE <= largest {
+        let count = self.headers.as_ref().map_or(0, |headers| headers.count());
+        if body + self.size + count * LENGTHS + MESSAGE <= largest {
             return self;
         }
         let (written, headers) = self.into_parts();
@@ -161,10 +202,33 @@ impl Outgoing {
         let count = headers.map_or(0, BorrowedHeaders::count).min(MAX_HEADERS);
         (0..count).filter_map(move |index| at(headers?, index))
     }
+
+    /// Takes out what has a name, in whatever spelling: a message that is sent on has the context of whoever sent it before.
+    #[cold]
+    fn remove(&mut self, name: &str) {
+        let found: SmallVec<[(usize, CString, usize); 1]> = self
+            .iter()
+            .enumerate()
+            .filter(|(_, raw)| raw.is_named(name))
+            .map(|(index, raw)| (index, raw.name.to_owned(), raw.size()))
+            .collect();
+        let of_user = self.of_user;
+        self.of_user -= found.iter().filter(|(at, ..)| *at < of_user).count();
+        let Some(headers) = &mut self.headers else {
+            return;
+        };
+        for (_, name, size) in &found {
+            remove(headers, name);
+            self.size -= size;
+        }
+    }
 }
 
 impl Carrier for Outgoing {
     fn get(&self, name: &str) -> Option<&[u8]> {
+        if !self.names.may_have(name.as_bytes()) {
+            return None;
+        }
         self.iter()
             .filter(|raw| raw.is_named(name))
             .filter_map(|raw| raw.value)
@@ -180,19 +244,15 @@ impl Carrier for Outgoing {
 
 impl CarrierMut for Outgoing {
     fn set(&mut self, name: &str, value: &[u8]) {
-        let found: SmallVec<[(usize, CString); 1]> = self
-            .iter()
-            .enumerate()
-            .filter(|(_, raw)| raw.is_named(name))
-            .map(|(index, raw)| (index, raw.name.to_owned()))
-            .collect();
-        let mut headers = self.headers.take().unwrap_or_default();
-        // A message that is sent on has the context of whoever sent it before.
-        let of_user = self.of_user;
-        self.of_user -= found.iter().filter(|(index, _)| *index < of_user).count();
-        for (_, name) in &found {
-            remove(&mut headers, name);
+        /// More than trace context and data streams write.
+        const USUAL: usize = 10;
+        if self.names.may_have(name.as_bytes()) {
+            self.remove(name);
         }
+        self.names.insert(name.as_bytes());
+        self.size += name.len() + value.len();
+        let headers = self.headers.take();
+        let headers = headers.unwrap_or_else(|| OwnedHeaders::new_with_capacity(USUAL));
         self.headers = Some(headers.insert(Header {
             key: name,
             value: Some(value),
@@ -331,6 +391,23 @@ mod tests {
         assert!(written.strip(sent).is_none());
         let (written, sent) = Outgoing::new(Some(OwnedHeaders::new())).into_parts();
         assert_eq!(written.strip(sent).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn sizes_are_counted_through_everything() {
+        let given = headers(&[("baggage", b"old"), ("mine", b"1"), ("Baggage", b"older")]);
+        let mut outgoing = Outgoing::new(Some(given));
+        assert_eq!(outgoing.size(), 10 + 5 + 12);
+        // Names that are told apart only by looking: the same length and last letter.
+        for (name, value) in [("luggage", "12"), ("BAGGAGE", "123"), ("garbage", "")] {
+            outgoing.set(name, value.as_bytes());
+            assert_eq!(outgoing.get(name), Some(value.as_bytes()));
+        }
+        let size = outgoing.iter().map(|raw| raw.size()).sum::<usize>();
+        assert_eq!((outgoing.size(), size), (5 + 9 + 10 + 7, 5 + 9 + 10 + 7));
+        let (written, sent) = outgoing.into_parts();
+        let back = written.strip(sent).unwrap();
+        assert_eq!(list(&back), [("mine".to_owned(), b"1".to_vec())]);
     }
 
     #[test]

@@ -223,14 +223,17 @@ fn describe<M: Message>(
         return;
     }
     settings.set_service(span, Some(SERVICE));
-    span.set_tags(&[
+    let of_work = [
         text("messaging.system", Some("kafka")),
         text("kafka.group_id", reader.and_then(Consumer::group)),
         number("_dd.measured", 1),
-    ]);
-    if let Some(message) = message {
-        let cluster = reader.and_then(|reader| reader.servers().cluster_of_consumer());
-        describe_message(span, message, cluster);
+    ];
+    match message {
+        Some(message) => {
+            let cluster = reader.and_then(|reader| reader.servers().cluster_of_consumer());
+            describe_message(span, of_work, message, cluster);
+        }
+        None => span.set_tags(&of_work),
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Sending {
     pub(crate) span: Span,
     pub(crate) headers: Option<OwnedHeaders>,
     pub(crate) written: Written,
+    /// A way to the span that is left when it has ended.
+    pub(crate) late: Option<SpanRef>,
 }
 
 /// The bytes of what the user sends, if there is any.
@@ -57,11 +59,15 @@ impl Sending {
         }
         let body = record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
         let mut headers = Outgoing::new(headers);
-        if settings::writes_context(settings) {
-            // With tracing off, what came in goes on from here.
+        let is_recording = span.is_recording();
+        let late = {
             let _active = span.enter();
-            trace::inject(&mut headers);
-        }
+            if settings::writes_context(settings) {
+                // With tracing off, what came in goes on from here.
+                trace::inject(&mut headers);
+            }
+            is_recording.then(|| trace::current_span().to_ref())
+        };
         let detail = [("kafka_cluster_id", cluster.unwrap_or_default())];
         events::dispatch::<MessageProduce<'_>>(|| {
             let size = headers.size() + body;
@@ -73,20 +79,14 @@ impl Sending {
             }
             event
         });
-        let (written, headers) = headers.fit(body, servers.largest_message()).into_parts();
+        let headers = headers.fit(body, servers.largest_message());
+        let (written, headers) = headers.into_parts();
         Self {
             span,
             headers,
             written,
+            late,
         }
-    }
-
-    /// A way to the span that is left when it has ended.
-    pub(crate) fn late(&mut self) -> Option<SpanRef> {
-        self.span.is_recording().then(|| {
-            let _active = self.span.enter();
-            trace::current_span().to_ref()
-        })
     }
 }
 

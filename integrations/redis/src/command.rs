@@ -3,6 +3,8 @@
 //! What is cut, and where, is dd-trace-py's `ddtrace/internal/utils/formats.py`; what is hidden is the agent's
 //! `pkg/obfuscate/redis.go`, which hides it again.
 
+use std::borrow::Cow;
+
 /// The most characters of an argument.
 const LONGEST_ARGUMENT: usize = 100;
 
@@ -30,7 +32,8 @@ impl Text {
     pub(crate) fn new(most_characters: usize) -> Self {
         Self {
             names: String::new(),
-            raw: String::new(),
+            // What most single commands need, and where a pipeline begins.
+            raw: String::with_capacity(64),
             left: Some(most_characters),
         }
     }
@@ -98,7 +101,13 @@ impl Text {
 }
 
 /// An argument as a text of at most 100 characters; bytes that are none are written as `\xff`.
-fn decoded(argument: &[u8]) -> String {
+fn decoded(argument: &[u8]) -> Cow<'_, str> {
+    // Almost every argument is short, and a text.
+    if argument.len() <= LONGEST_ARGUMENT
+        && let Ok(text) = std::str::from_utf8(argument)
+    {
+        return Cow::Borrowed(text);
+    }
     // Enough for one character more than fits, however many bytes each of them has.
     let start = &argument[..argument.len().min(4 * (LONGEST_ARGUMENT + 1))];
     let mut text = String::with_capacity(start.len().min(LONGEST_ARGUMENT + CUT.len()));
@@ -112,7 +121,7 @@ fn decoded(argument: &[u8]) -> String {
         text.truncate(end);
         text.push_str(CUT);
     }
-    text
+    Cow::Owned(text)
 }
 
 /// Which arguments of a command are hidden, by their places: the name has place 0.

@@ -18,6 +18,24 @@
 //! Wrap a connection once: one that is multiplexed, a `ConnectionManager`, a connection to a cluster, one of a pool, or one
 //! that blocks. A [`Traced`] of a connection that can be cloned can be cloned.
 //!
+//! A cluster has several servers; its spans have the address that the program gives, as a rule that of its first node:
+//!
+//! ```no_run
+//! # fn example() -> redis::RedisResult<()> {
+//! # #[cfg(feature = "cluster")] {
+//! use redis::IntoConnectionInfo as _;
+//!
+//! let nodes = ["redis://node-1/", "redis://node-2/"];
+//! let connection = redis::cluster::ClusterClient::new(nodes)?.get_connection()?;
+//! let connection = ddtrace_redis::Traced::new(connection, &nodes[0].into_connection_info()?);
+//! # drop(connection);
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A command has one span however many nodes it goes to, and however often a node sends it on to another (`MOVED`, `ASK`).
+//!
 //! # What a span says
 //!
 //! Name `redis.command`, type `redis`, kind `client`, service `redis`. Resource: the name of the command, or those of a pipeline,
@@ -28,7 +46,8 @@
 //! `network.destination.port`; `db.row_count` for commands that read. An error of the server is an error of the span, whose
 //! type is its code (`WRONGTYPE`), also where the library hands it on as one of a pipeline's answers.
 //!
-//! `subscribe` and its like are commands too; messages that arrive make no spans of their own.
+//! `PUBLISH`, `subscribe` and its like are commands; messages that arrive make no spans of their own, and a subscription keeps no
+//! trace open.
 //!
 //! # How it works
 //!
@@ -37,8 +56,16 @@
 //! it is sent, from which its commands are read back.
 //!
 //! What gets around it: what a connection can do beyond these traits and the subscriptions, by [`Traced::inner_mut`]
-//! (`connection.inner_mut().on_message()`).
+//! (`connection.inner_mut().on_message()`, and `as_pubsub()` of a connection that blocks).
+//!
+//! # Features
+//!
+//! `cluster` and `connection-manager`, for programs with the features of redis that are called `cluster-async` and so:
+//! pipelines of a cluster (`Traced::query_pipeline`), commands with a route of their own, and the subscriptions of these
+//! connections. Everything else works without.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod command;
 mod packed;
 mod pubsub;

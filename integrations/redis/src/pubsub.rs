@@ -55,3 +55,9 @@ macro_rules! subscriptions {
 }
 
 subscriptions!(MultiplexedConnection, PubSub, PubSubSink);
+
+#[cfg(feature = "connection-manager")]
+subscriptions!(redis::aio::ConnectionManager);
+
+#[cfg(feature = "cluster")]
+subscriptions!(redis::cluster_async::ClusterConnection);

@@ -54,9 +54,15 @@ pub(crate) fn arguments(command: &Cmd) -> impl ExactSizeIterator<Item = &[u8]> {
     })
 }
 
-fn pipeline_span(settings: &Enabled, server: &Server, pipeline: &Pipeline) -> Span {
-    span::pipeline(settings, server, pipeline.len(), |text| {
-        for command in pipeline.cmd_iter() {
+/// The span of a pipeline of so many commands.
+pub(crate) fn pipeline_span<'a>(
+    settings: &Enabled,
+    server: &Server,
+    commands: impl Iterator<Item = &'a Cmd>,
+    length: usize,
+) -> Span {
+    span::pipeline(settings, server, length, |text| {
+        for command in commands {
             if text.is_full() {
                 break;
             }
@@ -89,7 +95,8 @@ impl<C: redis::aio::ConnectionLike + Send> redis::aio::ConnectionLike for Traced
             return self.inner.req_packed_commands(pipeline, offset, count);
         };
         Box::pin(async move {
-            let span = pipeline_span(&settings, &self.server, pipeline);
+            let (commands, length) = (pipeline.cmd_iter(), pipeline.len());
+            let span = pipeline_span(&settings, &self.server, commands, length);
             let answers = self.inner.req_packed_commands(pipeline, offset, count);
             instrument_with(span, answers, |answers, span| {
                 span::all_answered(span, answers);

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_redis::Traced;
 use futures_util::StreamExt as _;
@@ -13,13 +12,6 @@ use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, Commands as _, Re
 #[allow(dead_code, unreachable_pub, reason = "written for a crate of its own")]
 #[path = "../../../tests/src/service.rs"]
 mod service;
-
-#[track_caller]
-fn only(recorder: &Recorder) -> SpanData {
-    let mut spans = recorder.take();
-    assert_eq!(spans.len(), 1, "{spans:#?}");
-    spans.remove(0)
-}
 
 /// A key that no other test uses.
 fn key() -> String {
@@ -57,7 +49,7 @@ async fn a_command_is_described_as_the_table_says() {
     let recorder = Recorder::new();
     let key = key();
     let () = connection.set(&key, "a kettle").await.unwrap();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.name, "redis.command");
     assert_eq!(span.resource, "SET");
     assert_eq!(span.span_type, "redis");
@@ -116,7 +108,7 @@ async fn rows_are_counted_for_commands_that_read() {
         built.arg(&command[1..]);
         let _: redis::Value = built.query_async(&mut connection).await.unwrap();
         assert_eq!(
-            only(&recorder).metric("db.row_count"),
+            recorder.take_only().metric("db.row_count"),
             expected,
             "{command:?}"
         );
@@ -124,7 +116,7 @@ async fn rows_are_counted_for_commands_that_read() {
     // An error is no row.
     let wrong: RedisResult<String> = connection.get(&list).await;
     wrong.unwrap_err();
-    assert_eq!(only(&recorder).metric("db.row_count"), Some(0.0));
+    assert_eq!(recorder.take_only().metric("db.row_count"), Some(0.0));
 }
 
 #[tokio::test]
@@ -143,7 +135,7 @@ async fn pipelines_are_one_span() {
         pipeline.set(&key, 1).ignore().incr(&key, 1).get(&key);
         let (two, text): (i64, String) = pipeline.query_async(&mut connection).await.unwrap();
         assert_eq!((two, &*text), (2, "2"));
-        let span = only(&recorder);
+        let span = recorder.take_only();
         assert_eq!(span.name, "redis.command");
         assert_eq!(span.resource, "SET\nINCRBY\nGET");
         let raw = format!("SET {key} 1\nINCRBY {key} 1\nGET {key}");
@@ -160,7 +152,7 @@ async fn pipelines_are_one_span() {
         pipeline.set(&key, "text").incr(&key, 1);
         let failed: RedisResult<redis::Value> = pipeline.query_async(&mut connection).await;
         let error = failed.unwrap_err();
-        let span = only(&recorder);
+        let span = recorder.take_only();
         assert!(span.error);
         assert_eq!(span.meta("error.type"), Some("ERR"), "{error}");
         let message = span.meta("error.message").unwrap();
@@ -242,14 +234,14 @@ async fn blocking_connections_are_described_in_the_same_way() {
     );
     let key = key();
     let () = connection.set(&key, "a kettle").unwrap();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "SET");
     let raw = format!("SET {key} a kettle");
     assert_eq!(span.meta("redis.raw_command"), Some(&*raw));
     assert_eq!(span.metric("redis.args_length"), Some(3.0));
     let found: String = connection.get(&key).unwrap();
     assert_eq!(found, "a kettle");
-    assert_eq!(only(&recorder).metric("db.row_count"), Some(1.0));
+    assert_eq!(recorder.take_only().metric("db.row_count"), Some(1.0));
 
     for atomic in [false, true] {
         let mut pipeline = redis::pipe();
@@ -259,7 +251,7 @@ async fn blocking_connections_are_described_in_the_same_way() {
         pipeline.set(&key, 1).ignore().incr(&key, 1).get(&key);
         let (two, text): (i64, String) = pipeline.query(&mut connection).unwrap();
         assert_eq!((two, &*text), (2, "2"));
-        let span = only(&recorder);
+        let span = recorder.take_only();
         assert_eq!(span.resource, "SET\nINCRBY\nGET");
         let raw = format!("SET {key} 1\nINCRBY {key} 1\nGET {key}");
         assert_eq!(span.meta("redis.raw_command"), Some(&*raw));
@@ -269,12 +261,12 @@ async fn blocking_connections_are_described_in_the_same_way() {
     let wrong: RedisResult<Vec<String>> = connection.lrange(&key, 0, -1);
     let error = wrong.unwrap_err();
     assert_eq!(error.code(), Some("WRONGTYPE"));
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(span.error);
     assert_eq!(span.meta("error.type"), Some("WRONGTYPE"));
     let packed = redis::cmd("PING").get_packed_command();
     redis::ConnectionLike::req_packed_command(&mut connection, &packed).unwrap();
-    assert_eq!(only(&recorder).resource, "PING");
+    assert_eq!(recorder.take_only().resource, "PING");
 }
 
 #[tokio::test]
@@ -321,7 +313,7 @@ async fn secrets_are_hidden_and_arguments_shown_as_the_user_wants() {
         let mut built = redis::cmd(command[0]);
         built.arg(&command[1..]);
         let _: RedisResult<redis::Value> = built.query_async(&mut connection).await;
-        let span = only(&recorder);
+        let span = recorder.take_only();
         assert_eq!(span.resource, resource);
         assert_eq!(span.meta("redis.raw_command"), Some(raw));
         assert!(!format!("{span:?}").contains("no-secret"), "{span:#?}");
@@ -370,21 +362,21 @@ async fn subscriptions_are_commands_and_messages_arrive() {
     let pubsub = client.get_async_pubsub().await.unwrap();
     let mut pubsub = Traced::new(pubsub, client.get_connection_info());
     pubsub.subscribe(&channel).await.unwrap();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "SUBSCRIBE");
     let raw = format!("SUBSCRIBE {channel}");
     assert_eq!(span.meta("redis.raw_command"), Some(&*raw));
     let receivers: i64 = connection.publish(&channel, "hot").await.unwrap();
     assert_eq!(receivers, 1);
-    assert_eq!(only(&recorder).resource, "PUBLISH");
+    assert_eq!(recorder.take_only().resource, "PUBLISH");
     let message = pubsub.inner_mut().on_message().next().await.unwrap();
     assert_eq!(message.get_payload::<String>().unwrap(), "hot");
     pubsub.unsubscribe(&channel).await.unwrap();
-    assert_eq!(only(&recorder).resource, "UNSUBSCRIBE");
+    assert_eq!(recorder.take_only().resource, "UNSUBSCRIBE");
 
     // A connection that speaks the older protocol cannot subscribe, and says so.
     let error = connection.subscribe(&channel).await.unwrap_err();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(span.error, "{error}");
     assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
 }
@@ -404,7 +396,7 @@ async fn connection_managers_are_connections_too() {
         .unwrap();
     let mut manager = Traced::new(manager, client.get_connection_info());
     let _: String = manager.ping().await.unwrap();
-    assert_eq!(only(&recorder).resource, "PING");
+    assert_eq!(recorder.take_only().resource, "PING");
 }
 
 #[tokio::test]
@@ -424,7 +416,7 @@ async fn commands_that_time_out_or_are_given_up_end_their_spans_once() {
     let waited: RedisResult<redis::Value> = connection.blpop(key(), 600.0).await;
     let error = waited.unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(span.error);
     assert_eq!(span.meta("error.type"), Some("timeout"));
     assert_eq!(span.meta("error.message"), Some(&*error.to_string()));
@@ -436,7 +428,7 @@ async fn commands_that_time_out_or_are_given_up_end_their_spans_once() {
     let mut waiting = Box::pin(connection.blpop::<_, redis::Value>(&name, 600.0));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     drop(waiting);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "BLPOP");
     assert!(!span.error, "giving up is no error of the server");
 }
@@ -480,7 +472,7 @@ async fn a_connection_that_the_server_ends_in_mid_command_ends_the_span_with_tha
     let (answer, ()) = tokio::join!(waiting, kill);
     let error = answer.unwrap_err();
     assert!(error.is_connection_dropped(), "{error}");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(span.error);
     assert_eq!(span.meta("error.type"), Some("connection_dropped"));
     assert_eq!(span.meta("error.message"), Some(&*error.to_string()));

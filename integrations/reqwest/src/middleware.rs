@@ -15,8 +15,11 @@
 //! repetition they are (`http.request.resend_count`). In front of it, one span holds all of them.
 //!
 //! The spans are those of [`send_traced`](crate::RequestBuilderExt::send_traced), see the [crate]. A middleware behind this one that
-//! fails by itself gives the `error.type` `middleware`.
+//! fails gives the `error.type` of reqwest's error behind that, if there is one to be seen, or else `middleware`.
 
+use std::error::Error as StdError;
+
+use ddtrace_core::http::without_urls;
 use ddtrace_core::trace::{Span, instrument_with};
 use http::Extensions;
 use reqwest::{Request, Response};
@@ -78,7 +81,8 @@ impl Middleware for TraceMiddleware {
             }
             Err(Error::Reqwest(error)) => request::failed(span, error),
             Err(Error::Middleware(error)) => {
-                span.set_error_message("middleware", &message(error.as_ref()), None);
+                let (kind, message) = failure(error.as_ref());
+                span.set_error_message(kind, &message, None);
             }
         };
         // Taken away again where the request ends, however it does: it may be sent once more.
@@ -89,7 +93,8 @@ impl Middleware for TraceMiddleware {
                 match &error {
                     Error::Reqwest(error) => tap::failed(taps, error),
                     Error::Middleware(error) => {
-                        tap::middleware_failed(taps, &message(error.as_ref()))
+                        let (kind, message) = failure(error.as_ref());
+                        tap::failed_by(taps, kind, &message);
                     }
                 }
                 Err(error)
@@ -116,14 +121,20 @@ impl Drop for Marked<'_> {
     }
 }
 
-/// What the middleware says, unless it repeats an error of reqwest's, whose text has the URL in it.
-fn message(error: &(dyn std::error::Error + 'static)) -> String {
+/// What kind of error it is, and what it says: that of reqwest behind it, or else the middleware's own.
+fn failure(error: &(dyn StdError + 'static)) -> (&'static str, String) {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<reqwest::Error>() {
-            return String::from("a middleware failed");
+        let sent = match error.downcast_ref::<Error>() {
+            Some(Error::Reqwest(error)) => Some(error),
+            _ => error.downcast_ref::<reqwest::Error>(),
+        };
+        if let Some(error) = sent {
+            return (request::kind(error), request::message(error));
         }
         cause = error.source();
     }
-    format!("a middleware failed: {error}")
+    // Some hide an error of reqwest's, but repeat its text, URL and all.
+    let message = format!("a middleware failed: {error}");
+    ("middleware", without_urls(&message).into_owned())
 }

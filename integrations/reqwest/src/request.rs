@@ -1,11 +1,12 @@
 //! What the span of a request says, whichever client sends it.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 
 use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
-use ddtrace_core::http::endpoint;
-use ddtrace_core::instrument::{Enabled, Settings};
+use ddtrace_core::http::without_urls;
+use ddtrace_core::instrument::{Enabled, Settings, set_resource_by_path};
 use ddtrace_core::trace::{Context, Site, Span, SpanKind};
 use reqwest::header::HeaderMap;
 use reqwest::{Error, Method, StatusCode, Url};
@@ -41,9 +42,7 @@ pub(crate) fn open(
 pub(crate) fn inject(settings: &Enabled, span: &mut Span, headers: &mut HeaderMap) {
     if settings.own.distributed_tracing {
         // With tracing off, what came in with the request that is being served goes on from here.
-        let active = span.enter();
-        ddtrace_core::trace::inject(headers);
-        drop(active);
+        ddtrace_core::trace::inject_span(span, headers);
         if span.is_recording() {
             events::dispatch::<OutgoingHeaders<'_>>(|| OutgoingHeaders::new(span, "http", headers));
         }
@@ -60,7 +59,7 @@ fn describe(span: &mut Span, settings: &Enabled, method: &Method, url: &Url, hea
     if settings.names_by_v1() {
         span.set_name("http.client.request");
     }
-    span.set_resource(&format!("{method} {}", endpoint(url.path())));
+    set_resource_by_path(span, method, url.path());
     settings
         .http()
         .tag_client_request(span, method, url.as_str(), headers);
@@ -118,7 +117,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         .map_or("request", |(_, kind)| kind)
 }
 
-/// The error's causes. Its own text has the URL in it, secrets of the query string and all.
+/// The error's causes, without the URLs that these may have in them. Its own text has the request's, secrets of the query string and all.
 pub(crate) fn message(error: &Error) -> String {
     let mut message = String::from("the request failed");
     let mut source = error.source();
@@ -127,5 +126,8 @@ pub(crate) fn message(error: &Error) -> String {
         let _ = write!(message, ": {cause}");
         source = cause.source();
     }
-    message
+    match without_urls(&message) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => message,
+    }
 }

@@ -52,11 +52,8 @@ pub(crate) fn failed(mut taps: Taps, error: &Error) {
     }
 }
 
-/// The same, if it was a middleware that failed.
+/// The same, of an error that was described before.
 #[cfg(feature = "middleware")]
-pub(crate) fn middleware_failed(mut taps: Taps, message: &str) {
-    taps.end(End::Failed {
-        kind: "middleware",
-        message,
-    });
+pub(crate) fn failed_by(mut taps: Taps, kind: &str, message: &str) {
+    taps.end(End::Failed { kind, message });
 }

@@ -88,3 +88,34 @@ fn the_server_gets_the_context_of_the_span() {
         assert_eq!(parent, only(&recorder).span_id.to_string());
     }
 }
+
+#[test]
+fn settings_name_the_service_and_switch_it_off() {
+    let (_runtime, server) = serve();
+    let by_domain = server.to_string();
+    // Variables, the service if there is a span, whether context is sent.
+    type Case<'a> = ((&'a str, &'a str), Option<&'a str>, bool);
+    let cases: [Case<'_>; 4] = [
+        (("DD_TRACE_REQWEST_ENABLED", "false"), None, false),
+        (("DD_REQWEST_SERVICE", "backends"), Some("backends"), true),
+        (
+            ("DD_REQWEST_SPLIT_BY_DOMAIN", "true"),
+            Some(&by_domain),
+            true,
+        ),
+        (
+            ("DD_REQWEST_DISTRIBUTED_TRACING", "false"),
+            Some("reqwest"),
+            false,
+        ),
+    ];
+    for (variable, service, is_sent) in cases {
+        let recorder = Recorder::with_variables(&[variable]);
+        let request = Client::new().get(format!("http://{server}/parent"));
+        let parent = request.send_traced().unwrap().text().unwrap();
+        assert_eq!(!parent.is_empty(), is_sent, "{variable:?}");
+        let spans = recorder.take();
+        let services: Vec<_> = spans.iter().map(|span| &*span.service).collect();
+        assert_eq!(services, service.as_slice(), "{variable:?}");
+    }
+}

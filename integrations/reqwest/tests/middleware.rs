@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Extensions, HeaderMap, StatusCode};
@@ -12,6 +13,8 @@ use ddtrace_core::test_support::Recorder;
 use ddtrace_reqwest::middleware;
 use reqwest::{Client, Request, Response};
 use reqwest_middleware::{ClientBuilder, Error, Middleware, Next, Result};
+use reqwest_retry::RetryTransientMiddleware;
+use reqwest_retry::policies::ExponentialBackoff;
 
 /// A server that fails twice, and then tells the parent that it was given.
 async fn serve() -> SocketAddr {
@@ -89,6 +92,89 @@ async fn every_attempt_is_a_span_that_says_which_it_is() {
     assert_eq!(spans[0].name, "reqwest.request");
     // One header, of the attempt that arrived.
     assert_eq!(parent, spans[2].span_id.to_string());
+}
+
+/// The middleware that most people retry with.
+fn retries(count: u32) -> RetryTransientMiddleware<ExponentialBackoff> {
+    let policy = ExponentialBackoff::builder()
+        .retry_bounds(Duration::from_millis(1), Duration::from_millis(2))
+        .build_with_max_retries(count);
+    RetryTransientMiddleware::new_with_policy(policy)
+}
+
+#[tokio::test]
+async fn retries_by_reqwest_retry_are_spans_behind_it_and_one_span_in_front_of_it() {
+    for is_behind in [true, false] {
+        let recorder = Recorder::new();
+        let server = serve().await;
+        let client = ClientBuilder::new(Client::new());
+        let client = if is_behind {
+            client.with(retries(3)).with(middleware::layer())
+        } else {
+            client.with(middleware::layer()).with(retries(3))
+        };
+        let response = client.build().get(format!("http://{server}/third")).send();
+        let parent = response.await.unwrap().text().await.unwrap();
+        let mut spans = recorder.take();
+        spans.sort_by_key(|span| resent(span).map_or(0, |count| count as u64));
+        let statuses: Vec<_> = spans
+            .iter()
+            .map(|span| span.meta("http.status_code").unwrap())
+            .collect();
+        let expected: &[&str] = if is_behind {
+            &["503", "503", "200"]
+        } else {
+            &["200"]
+        };
+        assert_eq!(statuses, expected);
+        assert_eq!(parent, spans.last().unwrap().span_id.to_string());
+    }
+}
+
+#[tokio::test]
+async fn what_retries_fail_with_is_named_and_keeps_its_secrets() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("http://{nobody}/?api_key=secret");
+    // How often it is repeated, and the error's type: after none the middleware hides what it repeats.
+    for (count, kind) in [(0, "middleware"), (2, "connect")] {
+        let recorder = Recorder::new();
+        let client = ClientBuilder::new(Client::new())
+            .with(middleware::layer())
+            .with(retries(count));
+        let error = client.build().get(&url).send().await.unwrap_err();
+        assert!(error.is_middleware());
+        let spans = recorder.take();
+        assert_eq!(spans.len(), 1, "{spans:#?}");
+        assert_eq!(spans[0].meta("error.type"), Some(kind));
+        assert!(!format!("{:?}", spans[0]).contains("secret"), "{spans:#?}");
+    }
+}
+
+#[tokio::test]
+async fn switched_off_it_sends_the_request_as_it_is() {
+    for (variables, spans, parents) in [
+        (("DD_TRACE_REQWEST_ENABLED", "false"), 0, 0),
+        (("DD_REQWEST_DISTRIBUTED_TRACING", "false"), 1, 0),
+        (("DD_REQWEST_SERVICE", "backends"), 1, 1),
+    ] {
+        let recorder = Recorder::with_variables(&[variables]);
+        let server = serve().await;
+        let client = ClientBuilder::new(Client::new())
+            .with(Retry)
+            .with(middleware::layer())
+            .build();
+        let url = format!("http://{server}/third");
+        let parent = client.get(url).send().await.unwrap().text().await.unwrap();
+        assert_eq!(usize::from(!parent.is_empty()), parents, "{variables:?}");
+        let found = recorder.take();
+        assert_eq!(found.len(), 3 * spans, "{variables:?}");
+        let service = if parents == 1 { "backends" } else { "reqwest" };
+        assert!(found.iter().all(|span| span.service == service));
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,20 @@
 //! A query on its way through the wrapper.
 
+use std::sync::Arc;
+
+use ddtrace_core::sql::{LaterRows, Query, Target};
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use sqlx_core::Error;
 use sqlx_core::database::Database;
 use sqlx_core::error::BoxDynError;
 use sqlx_core::executor::Execute;
 use sqlx_core::sql_str::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use sqlx_core::statement::Statement;
+
+use crate::database::{Runner, SETTINGS, Step};
+use crate::driver::Driver;
+use crate::failure::{failure, observe};
 
 /// The parts of a query, taken out of it in the only order that works: asking for the text consumes the query.
 pub struct Parts<DB: Database> {
@@ -64,4 +74,46 @@ impl<DB: Database> Execute<'_, DB> for Parts<DB> {
     fn persistent(&self) -> bool {
         self.persistent
     }
+}
+
+/// Opens the query's span, and puts the comment in front of the statement.
+fn begin<'q, DB: Driver>(target: &Target, query: impl Execute<'q, DB>) -> (Query, Parts<DB>) {
+    let mut parts = Parts::of(query);
+    let mut span = Query::start(SETTINGS.get(), DB::system(), target, parts.text());
+    if !parts.is_prepared()
+        && let Some(commented) = span.comment(target, parts.text())
+    {
+        parts.replace_text(commented.text, commented.is_same_for_every_call);
+    }
+    (span, parts)
+}
+
+pub(crate) fn fetch_many<'e, 'q: 'e, DB: Driver>(
+    target: &Arc<Target>,
+    runner: Runner<'e, DB>,
+    query: impl Execute<'q, DB> + 'q,
+) -> BoxStream<'e, Step<DB>> {
+    let target = target.clone();
+    let begin = move || {
+        let (span, query) = begin(&target, query);
+        (span, DB::fetch_many(runner, query))
+    };
+    Box::pin(LaterRows::new(begin, observe::<DB>))
+}
+
+pub(crate) fn fetch_optional<'e, 'q: 'e, DB: Driver>(
+    target: &Arc<Target>,
+    runner: Runner<'e, DB>,
+    query: impl Execute<'q, DB> + 'q,
+) -> BoxFuture<'e, Result<Option<DB::Row>, Error>> {
+    let target = target.clone();
+    Box::pin(async move {
+        let (span, query) = begin(&target, query);
+        span.run(
+            DB::fetch_optional(runner, query),
+            |row| u64::from(row.is_some()),
+            failure,
+        )
+        .await
+    })
 }

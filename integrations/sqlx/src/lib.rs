@@ -25,7 +25,8 @@
 //! Name `postgres.query`, `mysql.query` or `sqlite.query`, type `sql`, kind `client`, the statement as the resource; `db.system`,
 //! `db.name`, `db.user`, `out.host`, `server.address`, `network.destination.port` as far as the pool's options know them;
 //! `db.row_count`, the rows returned, or else affected. A failed query is an error with the database's own code in
-//! `db.response.status_code`. Commits and rollbacks have spans of their own. Bound values are never recorded.
+//! `db.response.status_code`. Commits and rollbacks have spans of their own, and so has a connection that is opened by
+//! `Traced::<PgPool>::connect` or `Traced::<Box<PgConnection>>::connect` (`postgres.connect`). Bound values are never recorded.
 //!
 //! The span of a query begins when the query is first polled, and ends when its stream ends or is dropped.
 //!
@@ -34,10 +35,10 @@
 //! sqlx's only complete border is its [`Executor`](sqlx_core::executor::Executor) trait: its log target knows neither
 //! errors nor beginnings, its pool hooks see no statements. So [`Traced`] implements `Executor` wherever what it wraps can
 //! run queries. `&mut *transaction`, which sqlx's documentation teaches, means the same here: a `Traced` derefs to a
-//! [`Session`], which is an executor as well.
+//! [`Session`], which is an executor as well. What this wrapper shares with that of the other line is in `integrations/sqlx-lines`.
 //!
 //! What gets around it: the wrapped value itself, by [`Session::inner_mut`] or by coercion to `&mut SqliteConnection` where
-//! a function asks for that. Such a function can wrap what it got with `Traced::new(connection)`, or take
+//! a function asks for that, and what sqlx hands to the closure of `connection.transaction(…)`. Such a function can wrap what it got with `Traced::new(connection)`, or take
 //! `impl Executor` instead. sqlx's migrator wants the pool itself: `migrator.run(pool.inner())`.
 //!
 //! # Features
@@ -64,12 +65,33 @@
     allow(dead_code, unused_imports, unused_macros)
 )]
 
+mod database {
+    //! What is known about each database.
+    ddtrace_sqlx_lines::database!();
+}
 mod driver;
 mod execute;
-mod executor;
-mod failure;
-mod traced;
+mod executor {
+    //! `Executor` for everything that a `Traced` can wrap.
+    use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
 
+    ddtrace_sqlx_lines::executors! {
+        text: SqlStr,
+        lifetime: [],
+        statement: [],
+        beginning: impl SqlSafeStr, into_sql_str
+    }
+}
+mod failure {
+    //! What the span of a query learns from its results and errors.
+    ddtrace_sqlx_lines::failure!();
+}
+mod traced {
+    //! The wrapper that users hold, and what it derefs to.
+    ddtrace_sqlx_lines::traced!();
+}
+
+pub use database::Described;
 pub use driver::Driver;
 pub use traced::{Session, Traceable, Traced};
 

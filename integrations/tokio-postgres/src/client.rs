@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use bytes::Buf;
-use ddtrace_core::sql::Target;
+use ddtrace_core::sql::{Target, run_connect};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
@@ -14,7 +14,7 @@ use tokio_postgres::{Config, Connection, Error, Row, SimpleQueryMessage, Socket}
 
 use crate::copy::CopyInSink;
 use crate::failure::failure;
-use crate::queries::{begin, count_messages, count_optional, open, queries, run};
+use crate::queries::{SETTINGS, SYSTEM, begin, count_messages, count_optional, open, queries, run};
 use crate::statement::{Statement, ToStatement};
 use crate::streams::{CopyOutStream, RowStream, SimpleQueryStream};
 use crate::transaction::{Transaction, TransactionBuilder};
@@ -27,7 +27,7 @@ pub struct Client<T = tokio_postgres::Client> {
     target: Arc<Target>,
 }
 
-/// Connects as [`tokio_postgres::connect`] does, and wraps the client.
+/// Connects as [`tokio_postgres::connect`] does, in a span `postgres.connect`, and wraps the client.
 ///
 /// # Errors
 ///
@@ -39,9 +39,26 @@ pub async fn connect<T>(
 where
     T: MakeTlsConnect<Socket>,
 {
-    let config: Config = config.parse()?;
-    let (client, connection) = config.connect(tls).await?;
-    Ok((Client::new(client, &config), connection))
+    connect_with(&config.parse()?, tls).await
+}
+
+/// The same with a configuration that was read already; see [`Config::connect`].
+///
+/// # Errors
+///
+/// Those of [`Config::connect`].
+pub async fn connect_with<T>(
+    config: &Config,
+    tls: T,
+) -> Result<(Client, Connection<Socket, T::Stream>), Error>
+where
+    T: MakeTlsConnect<Socket>,
+{
+    let target = Arc::new(target(config));
+    let connecting = config.connect(tls);
+    let connected = run_connect(SETTINGS.get(), &SYSTEM, &target, connecting, failure).await;
+    let (inner, connection) = connected?;
+    Ok((Client { inner, target }, connection))
 }
 
 impl<T> Client<T> {

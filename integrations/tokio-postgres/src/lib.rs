@@ -21,8 +21,8 @@
 //! Name `postgres.query`, type `sql`, kind `client`, service `postgres`, the statement as the resource; `db.system`, `db.name`,
 //! `db.user`, `out.host`, `server.address`, `network.destination.port` as the configuration has them; `db.row_count`, the
 //! rows returned, or else affected. A failed statement is an error with the database's code in `db.response.status_code`;
-//! its message is the server's without the details, which hold values. Commits and rollbacks have spans of their own.
-//! Parameters are never recorded.
+//! its message is the server's without the details, which hold values. Commits and rollbacks have spans of their own, and so
+//! has connecting (`postgres.connect`) by the functions of this crate. Parameters are never recorded.
 //!
 //! Preparing and binding make no spans; what was prepared or bound makes one each time that it runs. The span of a stream
 //! ends when the stream ends or is dropped, that of a copy into the database when the copy is finished or given up.
@@ -51,7 +51,7 @@ mod statement;
 mod streams;
 mod transaction;
 
-pub use client::{Client, connect};
+pub use client::{Client, connect, connect_with};
 pub use copy::CopyInSink;
 pub use statement::{Portal, Statement, ToStatement};
 pub use streams::{CopyOutStream, RowStream, SimpleQueryStream};

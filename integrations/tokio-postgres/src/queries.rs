@@ -20,13 +20,15 @@ pub(crate) static SYSTEM: System = System::postgres(Sites {
     query: &QUERY,
     commit: &COMMIT,
     rollback: &ROLLBACK,
+    connect: &CONNECT,
 });
 
+/// What is no statement of its own has no type, as in the reference.
 macro_rules! sites {
-    ($($site:ident = $name:literal in $function:literal),+) => {$(
+    ($($site:ident = $name:literal in $function:literal $(as $type:literal)?),+) => {$(
         ddtrace_core::site! {
             static $site: Site = Site::new($name, $function, module_path!(), file!(), line!())
-                .with_span_type("sql")
+                $(.with_span_type($type))?
                 .with_kind(SpanKind::Client)
                 .with_component("tokio_postgres");
         }
@@ -34,7 +36,8 @@ macro_rules! sites {
 }
 
 sites! {
-    QUERY = "postgres.query" in "query",
+    QUERY = "postgres.query" in "query" as "sql",
+    CONNECT = "postgres.connect" in "connect" as "sql",
     COMMIT = "postgres.connection.commit" in "commit",
     ROLLBACK = "postgres.connection.rollback" in "rollback"
 }

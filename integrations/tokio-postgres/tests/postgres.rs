@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_tokio_postgres::{Client, connect};
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
@@ -15,13 +14,6 @@ use tokio_postgres::{Config, IsolationLevel, NoTls};
 #[allow(dead_code, unreachable_pub, reason = "written for a crate of its own")]
 #[path = "../../../tests/src/service.rs"]
 mod service;
-
-#[track_caller]
-fn only(recorder: &Recorder) -> SpanData {
-    let mut spans = recorder.take();
-    assert_eq!(spans.len(), 1, "{spans:#?}");
-    spans.remove(0)
-}
 
 /// A client with three cups in a table of its own, and its configuration.
 async fn client() -> Option<(Client, Config)> {
@@ -46,7 +38,7 @@ async fn a_query_is_described_as_the_table_says() {
         .await
         .unwrap();
     assert_eq!(rows.len(), 3);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.name, "postgres.query");
     assert_eq!(span.resource, "SELECT owner FROM cups WHERE owner <> $1");
     assert_eq!(span.span_type, "sql");
@@ -82,7 +74,7 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     };
     let recorder = Recorder::new();
     let all = "SELECT owner FROM cups";
-    let rows = |recorder: &Recorder| only(recorder).metric("db.row_count");
+    let rows = |recorder: &Recorder| recorder.take_only().metric("db.row_count");
 
     let prepared = client
         .prepare("SELECT owner FROM cups WHERE owner = $1")
@@ -90,7 +82,7 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
         .unwrap();
     assert!(recorder.take().is_empty(), "preparing makes no span");
     client.query_one(&prepared, &[&"ada"]).await.unwrap();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "SELECT owner FROM cups WHERE owner = $1");
     assert_eq!(span.metric("db.row_count"), Some(1.0));
     let row = client.query_opt(&prepared, &[&"nobody"]).await.unwrap();
@@ -98,7 +90,7 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     assert_eq!(rows(&recorder), Some(0.0));
     // The library's own statement does not say its text.
     client.query(&*prepared, &[&"ada"]).await.unwrap();
-    assert_eq!(only(&recorder).resource, "postgres.query");
+    assert_eq!(recorder.take_only().resource, "postgres.query");
 
     let owners: Vec<String> = client.query_scalar(all, &[]).await.unwrap();
     assert_eq!(owners.len(), 3);
@@ -168,7 +160,7 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     stream.try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(rows(&recorder), Some(2.0));
     client.batch_execute("SELECT 1; SELECT 2").await.unwrap();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "SELECT 1; SELECT 2");
     assert_eq!(
         span.metric("db.row_count"),
@@ -181,7 +173,7 @@ async fn rows_are_counted_in_every_way_to_run_a_statement() {
     assert!(recorder.take().is_empty(), "binding makes no span");
     let some = transaction.query_portal(&portal, 2).await.unwrap();
     assert_eq!(some.len(), 2);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, all);
     assert_eq!(span.metric("db.row_count"), Some(2.0));
     let rest = transaction.query_portal_raw(&portal, 2).await.unwrap();
@@ -205,7 +197,7 @@ async fn the_span_of_a_stream_ends_with_the_stream() {
     assert!(stream.try_next().await.unwrap().is_some());
     assert!(recorder.take().is_empty(), "the stream has more");
     while stream.try_next().await.unwrap().is_some() {}
-    assert_eq!(only(&recorder).metric("db.row_count"), Some(3.0));
+    assert_eq!(recorder.take_only().metric("db.row_count"), Some(3.0));
     assert_eq!(stream.rows_affected(), Some(3));
     assert!(stream.next().await.is_none());
 
@@ -217,20 +209,20 @@ async fn the_span_of_a_stream_ends_with_the_stream() {
     );
     stream.try_next().await.unwrap();
     drop(stream);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.metric("db.row_count"), Some(1.0));
     assert!(!span.error);
 
     let insert = "INSERT INTO cups SELECT n::text FROM generate_series(1, 5) AS n";
     let mut stream = pin!(client.query_raw(insert, none).await.unwrap());
     assert!(stream.next().await.is_none());
-    assert_eq!(only(&recorder).metric("db.row_count"), Some(5.0));
+    assert_eq!(recorder.take_only().metric("db.row_count"), Some(5.0));
 
     // The error comes after rows that are sound.
     let late = "SELECT 1 / (3 - n) FROM generate_series(1, 3) AS n";
     let stream = client.query_raw(late, none).await.unwrap();
     stream.try_collect::<Vec<_>>().await.unwrap_err();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.meta("db.response.status_code"), Some("22012"));
 }
 
@@ -247,7 +239,7 @@ async fn copies_are_spans_until_they_are_finished_or_given_up() {
         .unwrap();
     assert!(recorder.take().is_empty(), "the copy is not finished");
     assert_eq!(sink.finish().await.unwrap(), 2);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, copy);
     assert_eq!(span.metric("db.row_count"), Some(2.0));
     assert!(!format!("{span:?}").contains("dora"));
@@ -256,7 +248,7 @@ async fn copies_are_spans_until_they_are_finished_or_given_up() {
     sink.send(Bytes::from_static(b"ada\n")).await.unwrap();
     let error = sink.finish().await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "23505");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.meta("error.type"), Some("database.unique_violation"));
     assert!(
         !format!("{span:?}").contains("ada"),
@@ -266,14 +258,14 @@ async fn copies_are_spans_until_they_are_finished_or_given_up() {
     let mut given_up = Box::pin(client.copy_in(copy).await.unwrap());
     given_up.send(Bytes::from_static(b"frida\n")).await.unwrap();
     drop(given_up);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(!span.error);
     assert_eq!(span.metric("db.row_count"), Some(0.0));
 
     let stream = client.copy_out("COPY cups TO STDOUT").await.unwrap();
     let parts: Vec<Bytes> = stream.try_collect().await.unwrap();
     assert_eq!(parts.concat(), b"ada\nben\ncleo\ndora\nemil\n");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "COPY cups TO STDOUT");
     assert_eq!(span.metric("db.row_count"), None);
 }
@@ -350,7 +342,7 @@ async fn errors_are_the_librarys_and_the_span_says_what_they_are() {
         .await
         .unwrap_err();
     assert_eq!(error.code().unwrap().code(), "23505");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(span.error);
     assert_eq!(span.meta("error.type"), Some("database.unique_violation"));
     assert_eq!(span.meta("db.response.status_code"), Some("23505"));
@@ -364,7 +356,7 @@ async fn errors_are_the_librarys_and_the_span_says_what_they_are() {
         .query_one("SELECT owner FROM cups", &[])
         .await
         .unwrap_err();
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.meta("error.type"), Some("client"));
     assert_eq!(
         span.meta("error.message"),
@@ -393,14 +385,14 @@ async fn queries_that_are_cancelled_or_given_up_end_their_spans_once() {
         () = cancel => unreachable!("it goes on for ever"),
     };
     assert_eq!(error.code().unwrap().code(), "57014");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.meta("db.response.status_code"), Some("57014"));
 
     // By the caller.
     let mut sleep = Box::pin(client.execute("SELECT pg_sleep(1)", &[]));
     assert!(futures_util::poll!(&mut sleep).is_pending());
     drop(sleep);
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.resource, "SELECT pg_sleep(1)");
     assert!(!span.error);
 }
@@ -427,12 +419,12 @@ async fn a_connection_that_the_server_ends_in_mid_query_ends_the_span_with_that_
     let (error, ()) = tokio::join!(sleep, kill);
     let error = error.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "57P01");
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert!(span.error);
     assert_eq!(span.meta("db.response.status_code"), Some("57P01"));
     let error = client.execute("SELECT 1", &[]).await.unwrap_err();
     assert!(error.is_closed());
-    let span = only(&recorder);
+    let span = recorder.take_only();
     assert_eq!(span.meta("error.type"), Some("closed"));
     assert_eq!(span.meta("error.message"), Some("connection closed"));
 }
@@ -453,7 +445,7 @@ async fn comments_arrive_at_the_database() {
         ]);
         let statement = "SELECT current_query() WHERE $1";
         let text: String = client.query_one_scalar(statement, &[&true]).await.unwrap();
-        let span = only(&recorder);
+        let span = recorder.take_only();
         assert_eq!(span.resource, statement);
         let traceparent = format!(
             "traceparent='00-{}-{:016x}-01'",

@@ -36,6 +36,7 @@ pub(crate) enum Side {
 pub struct CallSpan {
     span: Span,
     side: Side,
+    settings: Arc<Enabled>,
     kind: Option<Kind>,
     /// Where the request tells whether it is a stream, unless the kind is known.
     client_streams: Option<Arc<AtomicBool>>,
@@ -62,7 +63,7 @@ impl CallSpan {
     pub(crate) fn new(
         mut span: Span,
         side: Side,
-        settings: &Enabled,
+        settings: Arc<Enabled>,
         path: &str,
         headers: &HeaderMap,
         kind: Option<Kind>,
@@ -89,6 +90,7 @@ impl CallSpan {
         Self {
             span,
             side,
+            settings,
             kind,
             client_streams: None,
             messages: Messages::default(),
@@ -127,9 +129,21 @@ impl CallSpan {
         if code == Code::Unimplemented && self.side == Side::Server {
             self.span.set_resource(name);
         }
-        if code != Code::Ok {
+        if self.is_error(code) {
             self.span.set_error_message(name, message, None);
         }
+    }
+
+    fn is_error(&self, code: Code) -> bool {
+        let config = &self.settings.config;
+        let ranges = match self.side {
+            Side::Server => &config.grpc_server_error_statuses,
+            Side::Client => &config.grpc_client_error_statuses,
+        };
+        let code = code as u16;
+        ranges
+            .iter()
+            .any(|&(first, last)| (first..=last).contains(&code))
     }
 
     /// Writes what only the end tells.

@@ -84,7 +84,8 @@ impl<S> Trace<S> {
         let path = request.uri().path();
         let kind = self.layer.descriptors.kind_of(path);
         let span = Span::start(&CALL);
-        let mut span = CallSpan::new(span, Side::Client, &settings, path, request.headers(), kind);
+        let is_carrying = settings.own.distributed_tracing;
+        let mut span = CallSpan::new(span, Side::Client, settings, path, request.headers(), kind);
         let authority = request.uri().authority();
         let target = self.layer.target.as_ref();
         if let Some(authority) = authority.or_else(|| target?.authority()) {
@@ -101,11 +102,9 @@ impl<S> Trace<S> {
                 ),
             ]);
         }
-        if settings.own.distributed_tracing {
+        if is_carrying {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let active = span.span().enter();
-            ddtrace_core::trace::inject(request.headers_mut());
-            drop(active);
+            ddtrace_core::trace::inject_span(span.span(), request.headers_mut());
             if span.span().is_recording() {
                 events::dispatch::<OutgoingHeaders<'_>>(|| {
                     OutgoingHeaders::new(span.span(), "grpc", request.headers_mut())

@@ -18,7 +18,8 @@
 //!
 //! `grpc.status.code` is the canonical name (`NOT_FOUND`), wherever the status comes from: trailers, the headers of a response that consists of nothing
 //! else, the [`Status`](tonic::Status) in an error, or the status of HTTP if somebody answers who does not speak gRPC. Any other than
-//! `OK` marks the span as an error, with the name as `error.type` and the status's message. The span lasts until
+//! `OK` marks the span as an error, with the name as `error.type` and the status's message; by the settings
+//! `DD_GRPC_SERVER_ERROR_STATUSES` and `DD_GRPC_CLIENT_ERROR_STATUSES` only some do, named by number: `2,13-15`. The span lasts until
 //! the trailers have passed.
 //!
 //! A side that goes away ends its span at that moment: with `DEADLINE_EXCEEDED`, an error, if the deadline has passed; otherwise

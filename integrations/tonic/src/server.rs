@@ -83,7 +83,7 @@ impl<S> Trace<S> {
             Span::start_root(&CALL)
         };
         let kind = self.descriptors.kind_of(path);
-        let mut span = CallSpan::new(span, Side::Server, &settings, path, headers, kind);
+        let mut span = CallSpan::new(span, Side::Server, settings, path, headers, kind);
         if span.span().is_recording() {
             events::dispatch::<RpcServerRequest<'_>>(|| {
                 RpcServerRequest::new(span.span(), "grpc", path, headers)

@@ -1,12 +1,14 @@
 //! A server and clients of tonic over real sockets. The service is what generated code would be, with a codec for texts.
 
+mod codec;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _};
+use codec::Text;
 use ddtrace_core::export::SpanData;
 use ddtrace_core::test_support::Recorder;
 use ddtrace_hyper::client::ClientExt as _;
@@ -18,54 +20,12 @@ use tokio::sync::Notify;
 use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tower::{Layer as _, Service, ServiceBuilder, service_fn};
-
-/// Messages that are texts.
-#[derive(Clone, Copy, Default)]
-struct Text;
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, item: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(item.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let bytes = buffer.copy_to_bytes(buffer.remaining());
-        String::from_utf8(bytes.into())
-            .map(Some)
-            .map_err(|_| Status::internal("not a text"))
-    }
-}
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Texts = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
@@ -202,24 +162,9 @@ async fn stream(client: &mut Client, word: &str) -> Result<Streaming<String>, St
     Ok(response.into_inner())
 }
 
-/// Waits until so many spans have ended: either side learns of the end after the other.
-async fn spans(recorder: &Recorder, count: usize) -> Vec<SpanData> {
-    let mut spans = Vec::new();
-    let collect = async {
-        while spans.len() < count {
-            spans.extend(recorder.take());
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(30), collect).await;
-    assert!(in_time.is_ok(), "expected {count} spans, found {spans:#?}");
-    assert_eq!(spans.len(), count, "{spans:#?}");
-    spans
-}
-
 /// The spans of the client and of the server.
 async fn both(recorder: &Recorder) -> (SpanData, SpanData) {
-    let spans = spans(recorder, 2).await;
+    let spans = recorder.spans(2).await;
     let of = |kind| {
         let is_of_kind = |span: &&SpanData| span.meta("span.kind") == Some(kind);
         spans.iter().find(is_of_kind).unwrap().clone()
@@ -312,7 +257,7 @@ async fn a_status_is_found_wherever_it_is() {
     let request = client.unary(Request::new(String::new()), path("Clean"), Text);
     assert_eq!(request.await.unwrap_err().code(), Code::Unimplemented);
 
-    let spans = spans(&recorder, 6).await;
+    let spans = recorder.spans(6).await;
     for (code, message, of_server) in [
         ("NOT_FOUND", "no tea: 100 % sold", "/tea.v1.Kettle/Boil"),
         ("DATA_LOSS", "spilt", "/tea.v1.Kettle/Pour"),
@@ -334,6 +279,69 @@ async fn a_status_is_found_wherever_it_is() {
         };
         assert_eq!(server.resource, of_server);
     }
+}
+
+#[tokio::test]
+async fn settings_say_which_statuses_are_errors() {
+    // Variables, and whether NOT_FOUND (5) and DATA_LOSS (15) are errors of the client and of the server.
+    type Case<'a> = (&'a [(&'a str, &'a str)], [bool; 2], [bool; 2]);
+    let cases: [Case<'_>; 5] = [
+        (&[], [true, true], [true, true]),
+        (
+            &[("DD_GRPC_SERVER_ERROR_STATUSES", "2,13-15")],
+            [true, false],
+            [true, true],
+        ),
+        (
+            &[("DD_TRACE_GRPC_SERVER_ERROR_STATUSES", "5")],
+            [true, true],
+            [true, false],
+        ),
+        (
+            &[("DD_GRPC_CLIENT_ERROR_STATUSES", "13-16")],
+            [false, true],
+            [true, true],
+        ),
+        (
+            &[
+                ("DD_GRPC_SERVER_ERROR_STATUSES", ""),
+                ("DD_GRPC_CLIENT_ERROR_STATUSES", ""),
+            ],
+            [false, false],
+            [false, false],
+        ),
+    ];
+    for (variables, not_found, data_loss) in cases {
+        let recorder = Recorder::with_variables(variables);
+        let (address, _) = serve!(server::layer());
+        let mut client = connect(address).await;
+        for (code, errors) in [("NOT_FOUND", not_found), ("DATA_LOSS", data_loss)] {
+            if code == "NOT_FOUND" {
+                unary(&mut client, "fail").await.unwrap_err();
+            } else {
+                let cups = stream(&mut client, "break").await.unwrap();
+                assert!(cups.collect::<Vec<_>>().await.pop().unwrap().is_err());
+            }
+            let (client, server) = both(&recorder).await;
+            for (span, error) in [&client, &server].into_iter().zip(errors) {
+                assert_eq!(span.meta("grpc.status.code"), Some(code));
+                assert_eq!(span.error, error, "{code} {variables:?} {span:#?}");
+                assert_eq!(span.meta("error.type"), error.then_some(code));
+                assert_eq!(span.meta("error.message").is_some(), error);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_distributed_tracing_both_sides_are_traces_of_their_own() {
+    let recorder = Recorder::with_variables(&[("DD_TONIC_DISTRIBUTED_TRACING", "false")]);
+    let (address, _) = serve!(server::layer());
+    let mut client = connect(address).await;
+    assert_eq!(unary(&mut client, "parent").await.unwrap(), "");
+    let (client, server) = both(&recorder).await;
+    assert_ne!(client.trace_id, server.trace_id);
+    assert_eq!(server.parent_id, 0);
 }
 
 /// A `FileDescriptorSet` of `Pour`, which the server streams.
@@ -397,7 +405,7 @@ async fn who_gives_up_ends_both_spans() {
     let mut cups = stream(&mut client, "endless").await.unwrap();
     assert_eq!(cups.next().await.unwrap().unwrap(), "cup");
     drop(cups);
-    for span in spans(&recorder, 4).await {
+    for span in recorder.spans(4).await {
         assert!(!span.error, "{span:#?}");
         assert_eq!(span.meta("grpc.status.code"), Some("CANCELLED"));
         assert_eq!(span.meta("http.request.cancelled"), Some("true"));
@@ -485,7 +493,7 @@ async fn a_server_that_is_not_there_or_goes_is_an_error() {
     let mut client = Grpc::new(client::trace(endpoint(nobody).connect_lazy()));
     let status = unary(&mut client, "tea").await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    let span = spans(&recorder, 1).await.remove(0);
+    let span = recorder.spans(1).await.remove(0);
     assert!(span.error);
     assert_eq!(span.meta("grpc.status.code"), Some("UNAVAILABLE"));
 
@@ -504,7 +512,7 @@ async fn a_server_that_is_not_there_or_goes_is_an_error() {
     assert_eq!(cups.next().await.unwrap().unwrap(), "cup");
     runtime.shutdown_background();
     let status = cups.next().await.unwrap().unwrap_err();
-    let span = spans(&recorder, 1).await.remove(0);
+    let span = recorder.spans(1).await.remove(0);
     assert!(span.error, "{status:?} {span:#?}");
     assert!(span.meta("grpc.status.code").is_some());
 }

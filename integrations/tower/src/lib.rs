@@ -37,6 +37,12 @@
 //!
 //! `DD_TRACE_TOWER_ENABLED=false` switches both off, `DD_TOWER_DISTRIBUTED_TRACING=false` leaves trace context out of account.
 //!
+//! # Bodies
+//!
+//! Products may follow what a client sends and receives ([`HttpClientExchange`](ddtrace_core::events::HttpClientExchange)): a request's body
+//! that is in memory ([`client::Payload`] tells one that is hidden), and the response's chunks as the program reads them. They follow a
+//! stream of server-sent events to its end, although its span ends with the head.
+//!
 //! # How the crate is made
 //!
 //! [`exchange`] has what all layers share: a future and a body that keep the span of one request and response. [`server`] and [`client`] say what

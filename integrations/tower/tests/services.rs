@@ -136,6 +136,67 @@ async fn headers_that_are_not_utf_8_pass_and_are_left_out_of_the_tags() {
 }
 
 #[tokio::test]
+async fn ten_thousand_headers_and_long_ones_pass_and_change_nothing() {
+    let recorder = Recorder::with_variables(&[("DD_TRACE_HEADER_TAGS", "x-many:many")]);
+    // A client in front of a server, so that headers are written to as well as read.
+    let mut service =
+        client::layer().layer(server::layer().layer(By(|request: Request<String>| {
+            let mut response = tea();
+            *response.headers_mut() = request.headers().clone();
+            Ok::<_, Infallible>(response)
+        })));
+    let mut request = Request::get("http://tea.example/cups")
+        .body(String::new())
+        .unwrap();
+    let headers = request.headers_mut();
+    for number in 0..5_000 {
+        let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
+        headers.append(name, HeaderValue::from_static("v"));
+        headers.append("x-many", HeaderValue::from_static("many"));
+    }
+    let long = "x".repeat(64 * 1024);
+    for name in [
+        "user-agent",
+        "host",
+        "referer",
+        "tracestate",
+        "baggage",
+        "x-datadog-tags",
+    ] {
+        headers.insert(name, long.parse().unwrap());
+    }
+    let before: Vec<_> = ["x-many", "x-4999", "user-agent", "host", "referer"]
+        .map(|name| headers.get_all(name).iter().cloned().collect::<Vec<_>>())
+        .into();
+    let response = service.call(request).await.unwrap();
+    let after: Vec<_> = ["x-many", "x-4999", "user-agent", "host", "referer"]
+        .map(|name| {
+            response
+                .headers()
+                .get_all(name)
+                .iter()
+                .cloned()
+                .collect::<Vec<_>>()
+        })
+        .into();
+    assert_eq!(after, before);
+    assert_eq!(after[0].len(), 5_000);
+    assert_eq!(response.headers().get_all("traceparent").iter().count(), 1);
+    drop(response.collect().await.unwrap());
+    let spans = recorder.take();
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    for span in &spans {
+        assert!(!span.error);
+        assert!(span.meta("many").unwrap().len() <= 4096);
+        assert!(span.meta("http.url").unwrap().len() <= 8192);
+        assert!(
+            span.meta("http.useragent")
+                .is_none_or(|it| it.len() <= 25_000)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_listener_that_blocks_answers_in_the_services_place() {
     events::on::<HttpServerRequest<'_>>(Phase::Security, "test", |event| {
         if event.uri.path() == "/forbidden" {

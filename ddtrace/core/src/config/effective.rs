@@ -207,6 +207,10 @@ pub struct Config {
     pub hostname: Option<String>,
     /// Both ends included.
     pub http_server_error_statuses: Vec<(u16, u16)>,
+    /// Both ends included.
+    pub grpc_server_error_statuses: Vec<(u16, u16)>,
+    /// Both ends included.
+    pub grpc_client_error_statuses: Vec<(u16, u16)>,
     /// Header names in lower case, each with its tag; an empty tag means the usual name.
     pub header_tags: Vec<(String, String)>,
     /// Also true with AppSec.

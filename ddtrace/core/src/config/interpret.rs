@@ -198,6 +198,8 @@ impl Config {
             report_hostname: values.flag(DD_TRACE_REPORT_HOSTNAME),
             hostname: values.text(DD_HOSTNAME).or_else(|| facts.hostname.clone()),
             http_server_error_statuses: values.ranges(DD_TRACE_HTTP_SERVER_ERROR_STATUSES),
+            grpc_server_error_statuses: values.ranges(DD_GRPC_SERVER_ERROR_STATUSES),
+            grpc_client_error_statuses: values.ranges(DD_GRPC_CLIENT_ERROR_STATUSES),
             header_tags: values.pairs(DD_TRACE_HEADER_TAGS),
             client_ip_enabled: values.flag(DD_TRACE_CLIENT_IP_ENABLED) || appsec,
             client_ip_header: values.text(DD_TRACE_CLIENT_IP_HEADER),

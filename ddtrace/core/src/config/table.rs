@@ -145,6 +145,14 @@ settings! {
     DD_HOSTNAME => text(),
     /// Statuses that mark a span as an error.
     DD_TRACE_HTTP_SERVER_ERROR_STATUSES => of(Kind::StatusRanges, "500-599").empty_is_value(),
+    /// Codes of gRPC, as numbers, that mark the span of a server as an error.
+    DD_GRPC_SERVER_ERROR_STATUSES => of(Kind::StatusRanges, "1-16")
+        .aliases(&["DD_TRACE_GRPC_SERVER_ERROR_STATUSES"])
+        .empty_is_value(),
+    /// Codes of gRPC, as numbers, that mark the span of a client as an error.
+    DD_GRPC_CLIENT_ERROR_STATUSES => of(Kind::StatusRanges, "1-16")
+        .aliases(&["DD_TRACE_GRPC_CLIENT_ERROR_STATUSES"])
+        .empty_is_value(),
     /// Headers that become tags.
     DD_TRACE_HEADER_TAGS => optional(Kind::HeaderTags),
     /// Whether the address of the client becomes a tag.

@@ -261,12 +261,12 @@ impl Assembler {
         let mut version = None;
         let mut apply = |span: &mut FinishedSpan<'a>, tags: &'a Tags| {
             write_tags(span, tags, &mut version, &mut service_text);
+            if let Some(resource) = tags.resource() {
+                span.resource = resource;
+            }
             if let Some(rare) = &tags.rare {
                 if let Some(name) = &rare.name {
                     span.name = name;
-                }
-                if let Some(resource) = &rare.resource {
-                    span.resource = resource;
                 }
                 if let Some(span_type) = &rare.span_type {
                     span.span_type = span_type;

@@ -24,8 +24,8 @@ pub(crate) fn decide_early(segment: &Segment, config: &Config) -> Decision {
         let name = rare
             .and_then(|rare| rare.name.as_deref())
             .unwrap_or(site.name());
-        let resource = rare
-            .and_then(|rare| rare.resource.as_deref())
+        let resource = tags
+            .and_then(Tags::resource)
             .or(site.resource())
             .unwrap_or(name);
         segment.tracer.sampler.decide(&SamplingSubject {

@@ -11,13 +11,21 @@ use crate::http::endpoint;
 
 const PEER_SERVICE: &str = "peer.service";
 
-/// Where the name of a peer may be, best first.
-const PEER_SOURCES: [&str; 5] = [
+/// Where the name of a peer may be, best first; at last what the resources of a cloud are called.
+const PEER_SOURCES: [&str; 13] = [
     "messaging.kafka.bootstrap.servers",
     "db.name",
     "mongodb.db",
     "rpc.service",
     "out.host",
+    "queuename",
+    "topicname",
+    "streamname",
+    "tablename",
+    "bucketname",
+    "rulename",
+    "functionname",
+    "statemachinearn",
 ];
 
 /// Adds what follows.
@@ -128,7 +136,7 @@ mod tests {
             ("DD_TRACE_SPAN_ATTRIBUTE_SCHEMA", "v1"),
             ("DD_TRACE_PEER_SERVICE_MAPPING", "d:dd"),
         ];
-        let cases: [(Tags, Tags, Tags); 9] = [
+        let cases: [(Tags, Tags, Tags); 10] = [
             (
                 MAPPED,
                 &[("span.kind", "client"), ("db.name", "d")],
@@ -156,6 +164,14 @@ mod tests {
                 &[
                     ("_dd.peer.service.source", "out.host"),
                     ("peer.service", "h"),
+                ],
+            ),
+            (
+                DEFAULTS,
+                &[("span.kind", "client"), ("queuename", "q")],
+                &[
+                    ("_dd.peer.service.source", "queuename"),
+                    ("peer.service", "q"),
                 ],
             ),
             (DEFAULTS, &[("span.kind", "client")], &[]),

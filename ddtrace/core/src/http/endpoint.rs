@@ -15,22 +15,38 @@ const MIN_FREE_TEXT_BYTES: usize = 20;
 /// assert_eq!(endpoint("https://shop.example/users/123?tab=orders"), "/users/{param:int}");
 /// ```
 pub fn endpoint(url: &str) -> String {
-    let path = path(url);
-    let segments = path.split('/').filter(|segment| !segment.is_empty());
-    let mut endpoint = String::with_capacity(path.len().min(MAX_SEGMENTS * MIN_FREE_TEXT_BYTES));
-    for segment in segments.take(MAX_SEGMENTS) {
-        endpoint.push('/');
-        endpoint.push_str(class(segment).unwrap_or(segment));
+    let mut parts = [""; MAX_PARTS];
+    let length = endpoint_parts(url, &mut parts);
+    parts[..length].concat()
+}
+
+/// The most parts that an endpoint has: segments, and the slashes before them.
+pub(crate) const MAX_PARTS: usize = 2 * MAX_SEGMENTS;
+
+/// The same in parts, for whoever has a place to join them. Gives their number.
+pub(crate) fn endpoint_parts<'a>(url: &'a str, parts: &mut [&'a str; MAX_PARTS]) -> usize {
+    let segments = path(url).split('/').filter(|segment| !segment.is_empty());
+    let mut length = 0;
+    for (segment, place) in segments.zip(parts.chunks_exact_mut(2)) {
+        place[0] = "/";
+        place[1] = class(segment).unwrap_or(segment);
+        length += 2;
     }
-    if endpoint.is_empty() {
-        endpoint.push('/');
+    if length == 0 {
+        parts[0] = "/";
+        length = 1;
     }
-    endpoint
+    length
 }
 
 /// What is between the host and the query.
 fn path(url: &str) -> &str {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let end = url.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let url = &url[..end.unwrap_or(url.len())];
+    // Most are bare paths, in which a scheme need not be looked for.
+    if !url.bytes().any(|byte| byte == b':') {
+        return url;
+    }
     let Some((_, after_scheme)) = url.split_once("://") else {
         return url;
     };

@@ -7,6 +7,14 @@ use crate::propagation::{Carrier, joined};
 /// What the tracer itself marks requests of security scans with; always tagged.
 const SECURITY_TEST_HEADERS: [&str; 2] = ["x-datadog-endpoint-scan", "x-datadog-security-test"];
 
+/// How long these names are, by themselves and as CGI variables.
+const SECURITY_TEST_LENGTHS: [usize; 2] = [
+    SECURITY_TEST_HEADERS[0].len(),
+    SECURITY_TEST_HEADERS[0].len() + "HTTP_".len(),
+];
+
+const _: () = assert!(SECURITY_TEST_HEADERS[0].len() == SECURITY_TEST_HEADERS[1].len());
+
 /// A value that is longer is cut: the rest of it is no tag.
 const MAX_VALUE_BYTES: usize = 4096;
 
@@ -89,6 +97,12 @@ impl HeaderTags {
             if let Some(value) = value(headers, &header.name) {
                 set(&header.request_key, &value);
             }
+        }
+        // One look at all names instead of one for each: hardly any request has either.
+        let mut is_any_as_long = false;
+        headers.keys(&mut |name| is_any_as_long |= SECURITY_TEST_LENGTHS.contains(&name.len()));
+        if !is_any_as_long {
+            return;
         }
         for name in SECURITY_TEST_HEADERS {
             if let Some(value) = value(headers, name) {

@@ -14,7 +14,9 @@ mod url;
 
 pub use client_ip::ClientIp;
 pub use endpoint::endpoint;
+pub(crate) use endpoint::{MAX_PARTS, endpoint_parts};
 pub use header_tags::HeaderTags;
 pub use query::{InvalidExpression, QueryTagging};
 pub use status::{ErrorStatuses, InvalidStatuses};
-pub use url::{UrlParts, hostname, sanitize_url};
+pub(crate) use url::Peer;
+pub use url::{UrlParts, hostname, sanitize_url, without_urls};

@@ -8,6 +8,7 @@
 //! All expressions work on bytes and know ASCII only, for a query is ASCII: that keeps the tables of Unicode out of the
 //! program. Matching takes time linear in the length of the query, whatever the expression.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -66,21 +67,27 @@ impl QueryTagging {
     }
 
     /// Appends `?` and the query, as far as it may be seen, to `url`; nothing if queries are off.
-    ///
-    /// The search takes about 2 ns per byte of the query, and nothing is allocated but what `url` needs to grow. The very
-    /// first search compiles the expression, which takes about a millisecond.
     pub fn append(&self, url: &mut String, query: &str) {
-        if let Kind::Off = self.kind {
-            return;
+        if let Some(query) = self.shown(query) {
+            url.push('?');
+            url.push_str(&query);
         }
-        url.push('?');
-        match &self.kind {
-            Kind::Off => {}
-            Kind::Plain => url.push_str(query),
-            _ if query.len() > MAX_QUERY_BYTES => url.push_str(REDACTED),
-            Kind::BuiltIn => append_redacted(url, built_in(), query, boundary_length),
-            Kind::Custom(regex) => append_redacted(url, regex, query, |_| 0),
-        }
+    }
+
+    /// The query as far as it may be seen, borrowed if that is all of it; nothing if queries are off.
+    ///
+    /// The search takes about 2 ns per byte of the query, and nothing is allocated unless something is found. The very first
+    /// search compiles the expression, which takes about a millisecond.
+    pub fn shown<'a>(&self, query: &'a str) -> Option<Cow<'a, str>> {
+        Some(match &self.kind {
+            Kind::Off => return None,
+            Kind::Plain => Cow::Borrowed(query),
+            _ if query.is_empty() => Cow::Borrowed(query),
+            // Owned, so that a borrowed text is always the query itself.
+            _ if query.len() > MAX_QUERY_BYTES => Cow::Owned(REDACTED.to_owned()),
+            Kind::BuiltIn => redacted(built_in(), query, boundary_length),
+            Kind::Custom(regex) => redacted(regex, query, |_| 0),
+        })
     }
 }
 
@@ -122,17 +129,23 @@ fn compile(expression: &str) -> Result<Regex, regex::Error> {
         .build()
 }
 
-/// Appends the query with every match replaced.
-fn append_redacted(url: &mut String, regex: &Regex, query: &str, kept: impl Fn(&[u8]) -> usize) {
+/// The query with every match replaced.
+fn redacted<'a>(regex: &Regex, query: &'a str, kept: impl Fn(&[u8]) -> usize) -> Cow<'a, str> {
     let bytes = query.as_bytes();
+    let mut matches = regex.find_iter(bytes).filter(|found| !found.is_empty());
+    let Some(first) = matches.next() else {
+        return Cow::Borrowed(query);
+    };
+    let mut text = String::with_capacity(query.len());
     let mut shown = 0;
-    for found in regex.find_iter(bytes).filter(|found| !found.is_empty()) {
+    for found in std::iter::once(first).chain(matches) {
         let start = found.start() + kept(found.as_bytes());
-        url.push_str(&String::from_utf8_lossy(&bytes[shown..start]));
-        url.push_str(REDACTED);
+        text.push_str(&String::from_utf8_lossy(&bytes[shown..start]));
+        text.push_str(REDACTED);
         shown = found.end();
     }
-    url.push_str(&String::from_utf8_lossy(&bytes[shown..]));
+    text.push_str(&String::from_utf8_lossy(&bytes[shown..]));
+    Cow::Owned(text)
 }
 
 /// How many bytes at the start of a match of the built-in expression are no secret: the character before a web token, which

@@ -28,24 +28,67 @@ pub struct UrlParts<'a> {
 }
 
 impl UrlParts<'_> {
-    /// The value of `http.url`: without a host just path and query. One allocation, unless the query has secrets.
+    /// The value of `http.url`: without a host just path and query.
     pub fn to_tag(&self, tagging: &QueryTagging) -> String {
-        let query_length = self.query.map_or(0, |query| query.len() + 1);
-        let length =
-            self.scheme.len() + self.host.len() + self.path.len() + query_length + "://".len();
-        let mut url = String::with_capacity(length.min(MAX_URL_BYTES));
-        let host = without_userinfo(self.host);
-        if !host.is_empty() {
-            url.push_str(self.scheme);
-            url.push_str("://");
-            url.push_str(host);
-        }
-        url.push_str(self.path);
-        if let Some(query) = self.query {
-            tagging.append(&mut url, query);
-        }
-        cut(&mut url);
+        let mut url = String::new();
+        self.with_tag(tagging, |parts| url = parts.concat());
         url
+    }
+
+    /// Hands the same to `write` in parts, for whoever has a place to join them. Allocates nothing, unless the query has secrets or
+    /// the whole is too long.
+    pub fn with_tag(&self, tagging: &QueryTagging, write: impl FnOnce(&[&str])) {
+        let host = without_userinfo(self.host);
+        let (scheme, separator) = match host {
+            "" => ("", ""),
+            _ => (self.scheme, "://"),
+        };
+        let query = self.query.and_then(|query| tagging.shown(query));
+        let (mark, query) = match &query {
+            Some(query) => ("?", &**query),
+            None => ("", ""),
+        };
+        let parts = [scheme, separator, host, self.path, mark, query];
+        if parts.iter().map(|part| part.len()).sum::<usize>() <= MAX_URL_BYTES {
+            return write(&parts);
+        }
+        let mut url = parts.concat();
+        cut(&mut url);
+        write(&[&url]);
+    }
+}
+
+/// What a client's span says of an absolute URL apart from the URL itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peer<'a> {
+    /// The name, without brackets.
+    pub(crate) host: Option<&'a str>,
+    /// The URL's port, or its scheme's.
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Peer<'a> {
+    /// Reads the authority, once for both.
+    pub(crate) fn of(url: &'a str) -> Self {
+        let start = authority_start(url);
+        let Some(scheme) = url[..start].strip_suffix("://") else {
+            return Self {
+                host: hostname(url),
+                port: None,
+            };
+        };
+        let host = host_and_port(&url[start..]);
+        let after_host = host.rsplit_once(']').map_or(host, |(_, after)| after);
+        let port = match after_host.rsplit_once(':') {
+            Some((_, port)) => port.parse().ok(),
+            None if scheme.eq_ignore_ascii_case("http") => Some(80),
+            None if scheme.eq_ignore_ascii_case("https") => Some(443),
+            None => None,
+        };
+        Self {
+            host: name(host),
+            port,
+        }
     }
 }
 
@@ -71,15 +114,21 @@ pub fn sanitize_url<'a>(url: &'a str, tagging: &QueryTagging) -> Cow<'a, str> {
         .map_or(location.len(), |slash| authority_start + slash);
     let authority = &location[authority_start..authority_end];
     let host = without_userinfo(authority);
-    if query.is_none() && host.len() == authority.len() && url.len() <= MAX_URL_BYTES {
+    let query = query.map(|query| tagging.shown(query));
+    let is_query_shown = match &query {
+        None | Some(Some(Cow::Borrowed(_))) => true,
+        Some(None | Some(Cow::Owned(_))) => false,
+    };
+    if is_query_shown && host.len() == authority.len() && url.len() <= MAX_URL_BYTES {
         return Cow::Borrowed(url);
     }
     let mut clean = String::with_capacity(url.len().min(MAX_URL_BYTES));
     clean.push_str(&location[..authority_start]);
     clean.push_str(host);
     clean.push_str(&location[authority_end..]);
-    if let Some(query) = query {
-        tagging.append(&mut clean, query);
+    if let Some(Some(query)) = query {
+        clean.push('?');
+        clean.push_str(&query);
     }
     clean.push_str(fragment);
     cut(&mut clean);
@@ -99,16 +148,60 @@ pub fn hostname(url: &str) -> Option<&str> {
     if start == 0 {
         return None;
     }
-    let authority = url[start..]
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default();
-    let host = without_userinfo(authority);
+    name(host_and_port(&url[start..]))
+}
+
+/// What an authority says without userinfo, from its first byte on.
+fn host_and_port(from_authority: &str) -> &str {
+    let end = from_authority
+        .bytes()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    without_userinfo(&from_authority[..end.unwrap_or(from_authority.len())])
+}
+
+/// The host without its port and brackets.
+fn name(host: &str) -> Option<&str> {
     let name = match host.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next(),
         None => host.split(':').next(),
     };
     name.filter(|name| !name.is_empty())
+}
+
+/// A text for a tag, such as an error's, with `<url>` in place of every URL in it: those may have secrets in them.
+///
+/// Copies only if there is one.
+///
+/// ```
+/// use ddtrace_core::http::without_urls;
+///
+/// assert_eq!(without_urls("no tea"), "no tea");
+/// assert_eq!(without_urls("no answer from (https://u:p@shop.example/?token=1), twice"), "no answer from (<url> twice");
+/// ```
+pub fn without_urls(text: &str) -> Cow<'_, str> {
+    const SEPARATOR: &str = "://";
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(SEPARATOR) {
+        let of_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+        let scheme = rest.as_bytes()[..at]
+            .iter()
+            .rev()
+            .take_while(|byte| of_scheme(byte));
+        let start = at - scheme.count();
+        // Everything else may stand in a URL, brackets and quotes included.
+        let end = rest[at..]
+            .find(char::is_whitespace)
+            .map_or(rest.len(), |end| at + end);
+        clean.push_str(&rest[..start]);
+        clean.push_str("<url>");
+        rest = &rest[end..];
+    }
+    if clean.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
 }
 
 /// Where the authority begins, if there is one; 0 for a bare path.
@@ -122,9 +215,12 @@ fn authority_start(location: &str) -> usize {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     };
-    match location.split_once("://") {
-        Some((scheme, _)) if is_scheme(scheme) => scheme.len() + "://".len(),
-        _ => 0,
+    // A scheme has no colon in it, so the first one says whether there is any.
+    let colon = location.bytes().position(|byte| byte == b':').unwrap_or(0);
+    if is_scheme(&location[..colon]) && location[colon..].starts_with("://") {
+        colon + "://".len()
+    } else {
+        0
     }
 }
 
@@ -147,6 +243,16 @@ fn cut(url: &mut String) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_url_is_left_in_any_text(text in ".*", before in "[a-z (]*", after in "[ -~]*") {
+            prop_assert!(!without_urls(&text).contains("://"));
+            let text = format!("{before}http://h/?token={after}");
+            let clean = without_urls(&text);
+            prop_assert!(!clean.contains("token"), "{}", clean);
+        }
+    }
 
     /// Rows E27 to E34, and what the reference's own tests have.
     #[test]
@@ -242,6 +348,25 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(hostname(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_port_is_the_urls_or_the_schemes() {
+        let cases = [
+            ("http://h/p", Some("h"), Some(80)),
+            ("https://h?x", Some("h"), Some(443)),
+            ("http://u:p@h:8126/p:1", Some("h"), Some(8126)),
+            ("http://[::1]:9/", Some("::1"), Some(9)),
+            ("http://[::1]/", Some("::1"), Some(80)),
+            ("http://h:x/", Some("h"), None),
+            ("ftp://h/", Some("h"), None),
+            ("//h:80/", Some("h"), None),
+            ("/p", None, None),
+        ];
+        for (url, host, port) in cases {
+            assert_eq!(Peer::of(url), Peer { host, port }, "{url}");
+            assert_eq!(hostname(url), host, "{url}");
         }
     }
 

@@ -11,7 +11,8 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::config::{Config, QueryObfuscation};
 use crate::http::{
-    ClientIp, ErrorStatuses, HeaderTags, QueryTagging, UrlParts, endpoint, hostname, sanitize_url,
+    ClientIp, ErrorStatuses, HeaderTags, MAX_PARTS, Peer, QueryTagging, UrlParts, endpoint,
+    endpoint_parts, hostname, sanitize_url,
 };
 use crate::trace::{Span, Tag, Value};
 
@@ -101,19 +102,21 @@ impl HttpRules {
             path: uri.path(),
             query: uri.query(),
         };
-        let url = url.to_tag(&self.server_query);
+        url.with_tag(&self.server_query, |parts| {
+            span.set_tag_joined("http.url", parts);
+        });
         span.set_tags(&[
             Tag {
                 key: "http.method",
-                value: Value::Text(method.as_str()),
-            },
-            Tag {
-                key: "http.url",
-                value: Value::Text(&url),
+                value: method_text(method),
             },
             Tag {
                 key: "http.version",
                 value: version_number(version),
+            },
+            Tag {
+                key: "_dd.measured",
+                value: Value::Number(1.0),
             },
             Tag {
                 key: "http.useragent",
@@ -164,13 +167,13 @@ impl HttpRules {
         url: &str,
         headers: &HeaderMap,
     ) {
-        let port = port(url);
-        let host = hostname(url).map_or(Value::Absent, Value::Text);
+        let Peer { host, port } = Peer::of(url);
+        let host = host.map_or(Value::Absent, Value::Text);
         let url = sanitize_url(url, &self.client_query);
         span.set_tags(&[
             Tag {
                 key: "http.method",
-                value: Value::Text(method.as_str()),
+                value: method_text(method),
             },
             Tag {
                 key: "http.url",
@@ -238,40 +241,23 @@ fn version_number(version: Version) -> Value<'static> {
     })
 }
 
-/// The port of a URL, or its scheme's.
-fn port(url: &str) -> Option<u16> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let after_host = host.rsplit_once(']').map_or(host, |(_, after)| after);
-    match after_host.rsplit_once(':') {
-        Some((_, port)) => port.parse().ok(),
-        None if scheme.eq_ignore_ascii_case("http") => Some(80),
-        None if scheme.eq_ignore_ascii_case("https") => Some(443),
-        None => None,
-    }
+/// Sets the resource of a request to its method and what kind of endpoint its path is: `GET /users/{param:int}`.
+pub fn set_resource_by_path(span: &mut Span, method: &Method, path: &str) {
+    let mut endpoint = [""; MAX_PARTS];
+    let length = endpoint_parts(path, &mut endpoint);
+    let mut parts = [""; MAX_PARTS + 2];
+    parts[..2].copy_from_slice(&[method.as_str(), " "]);
+    parts[2..length + 2].copy_from_slice(&endpoint[..length]);
+    span.set_resource_joined(&parts[..length + 2]);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_is_the_urls_or_the_schemes() {
-        let cases = [
-            ("http://h/p", Some(80)),
-            ("https://h?x", Some(443)),
-            ("http://u:p@h:8126/p:1", Some(8126)),
-            ("http://[::1]:9/", Some(9)),
-            ("http://[::1]/", Some(80)),
-            ("http://h:x/", None),
-            ("ftp://h/", None),
-            ("/p", None),
-        ];
-        for (url, expected) in cases {
-            assert_eq!(port(url), expected, "{url}");
-        }
+/// The methods that almost every request has live as long as the program.
+fn method_text(method: &Method) -> Value<'_> {
+    match *method {
+        Method::GET => Value::Static("GET"),
+        Method::POST => Value::Static("POST"),
+        Method::PUT => Value::Static("PUT"),
+        Method::DELETE => Value::Static("DELETE"),
+        _ => Value::Text(method.as_str()),
     }
 }

@@ -1,12 +1,13 @@
 //! What the user has set for one integration, at hand for every span it makes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 
 use super::http::HttpRules;
 use crate::config::{Config, IntegrationSettings};
-use crate::trace::{Span, current_config};
+use crate::trace::{ServiceId, Span, Tag, Value, current_config, current_config_number};
 
 /// The settings of one integration, read once per configuration. Lives in a static of the integration.
 ///
@@ -20,8 +21,10 @@ use crate::trace::{Span, current_config};
 /// ```
 pub struct Settings {
     name: &'static str,
-    /// The answer, with the configuration that it was read from.
+    /// The answer for a configuration, whose number it has.
     known: ArcSwapOption<Enabled>,
+    /// The number of a configuration by which the integration is off, or 0.
+    off: AtomicU64,
 }
 
 /// The settings of an integration that is switched on, with everything else that the user configured.
@@ -33,7 +36,10 @@ pub struct Enabled {
     pub own: IntegrationSettings,
     /// The program's.
     pub config: Arc<Config>,
+    number: u64,
     http: OnceLock<HttpRules>,
+    /// The service that spans were given first, and its number.
+    service: OnceLock<(Box<str>, ServiceId)>,
 }
 
 impl Settings {
@@ -42,33 +48,45 @@ impl Settings {
         Self {
             name,
             known: ArcSwapOption::const_empty(),
+            off: AtomicU64::new(0),
         }
     }
 
     /// What is set, for the tracer that the calling thread works for; nothing without one, or if the integration is off.
     ///
-    /// Costs two atomic reference counts; the first call after a change of configuration reads the settings.
+    /// Costs one atomic reference count, and a few loads if the answer is no. The first call after a change of configuration
+    /// reads the settings.
     pub fn get(&self) -> Option<Arc<Enabled>> {
-        let config = current_config()?;
+        let number = current_config_number()?;
+        if self.off.load(Ordering::Relaxed) == number {
+            return None;
+        }
         let known = self.known.load_full();
-        let known = match known.filter(|known| Arc::ptr_eq(&known.config, &config)) {
-            Some(known) => known,
-            None => self.read(config),
-        };
-        known.own.enabled.then_some(known)
+        match known.filter(|known| known.number == number) {
+            Some(known) => Some(known),
+            None => self.read(number),
+        }
     }
 
+    /// What is read may belong to a later configuration than the number does: then the next call has another number, and reads again.
     #[cold]
-    fn read(&self, config: Arc<Config>) -> Arc<Enabled> {
+    fn read(&self, number: u64) -> Option<Arc<Enabled>> {
+        let config = current_config()?;
         let own = config.integration(self.name);
+        if !own.enabled {
+            self.off.store(number, Ordering::Relaxed);
+            return None;
+        }
         let enabled = Arc::new(Enabled {
             name: self.name,
             own,
             config,
+            number,
             http: OnceLock::new(),
+            service: OnceLock::new(),
         });
         self.known.store(Some(enabled.clone()));
-        enabled
+        Some(enabled)
     }
 }
 
@@ -83,10 +101,22 @@ impl Enabled {
 
     /// Sets that service, and the tag that says where it comes from.
     pub fn set_service(&self, span: &mut Span, default: Option<&str>) {
-        if let Some(service) = self.service_of(default) {
+        let Some(service) = self.service_of(default) else {
+            return;
+        };
+        // One and the same for almost every integration: its number is looked up once.
+        let (name, id) = self
+            .service
+            .get_or_init(|| (service.into(), ServiceId::of(service)));
+        if **name == *service {
+            span.set_service_by_id(name, *id);
+        } else {
             span.set_service(service);
-            span.set_tag("_dd.svc_src", self.name);
         }
+        span.set_tags(&[Tag {
+            key: "_dd.svc_src",
+            value: Value::Static(self.name),
+        }]);
     }
 
     /// Whether operations are named by schema `v1`, where names tell the kind of operation and not the library.

@@ -7,7 +7,7 @@ mod integration;
 mod registry;
 mod sites;
 
-pub use http::{HttpRules, ServerRequest};
+pub use http::{HttpRules, ServerRequest, set_resource_by_path};
 pub use integration::{Enabled, Settings};
 pub use inventory;
 pub use linkme;

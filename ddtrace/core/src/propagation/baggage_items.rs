@@ -123,7 +123,7 @@ impl Baggage {
     /// The value that an owner has put in.
     pub(crate) fn value(&self, owner: &'static str) -> Option<&AnyValue> {
         let values = self.values.as_ref()?;
-        let (_, value) = values.iter().find(|(name, _)| *name == owner)?;
+        let (_, value) = values.iter().find(|(name, _)| is_same(name, owner))?;
         Some(value)
     }
 
@@ -139,7 +139,7 @@ impl Baggage {
             return None;
         }
         let values = Arc::make_mut(self.values.get_or_insert_default());
-        let place = values.iter().position(|(name, _)| *name == owner);
+        let place = values.iter().position(|(name, _)| is_same(name, owner));
         match (place, value) {
             (Some(at), Some(value)) => Some(std::mem::replace(&mut values[at].1, value)),
             (Some(at), None) => Some(values.remove(at).1),
@@ -154,6 +154,12 @@ impl Baggage {
     pub fn clear(&mut self) {
         self.items = None;
     }
+}
+
+/// Whether two names are one: mostly they are one static.
+#[inline]
+fn is_same(one: &'static str, other: &'static str) -> bool {
+    std::ptr::eq(one, other) || one == other
 }
 
 impl fmt::Debug for Baggage {

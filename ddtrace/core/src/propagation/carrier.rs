@@ -45,6 +45,17 @@ pub trait CarrierMut {
     ///
     /// Names and values of trace context are printable ASCII; other products may write any bytes.
     fn set(&mut self, name: &str, value: &[u8]);
+
+    /// Makes room for so many names, where that spares growing several times.
+    fn reserve(&mut self, more: usize) {
+        let _ = more;
+    }
+
+    /// [`set`](Self::set) under a name that the caller keeps. Carriers that hold [`HeaderName`]s need not parse it; others need not
+    /// write this.
+    fn set_header(&mut self, name: &HeaderName, value: &[u8]) {
+        self.set(name.as_str(), value);
+    }
 }
 
 impl<C: Carrier + ?Sized> Carrier for &C {
@@ -143,31 +154,55 @@ impl CarrierMut for HeaderMap {
         else {
             return;
         };
-        let Ok(value) = HeaderValue::from_bytes(value) else {
-            return;
-        };
-        // An error means that the map is at its maximum of 32,768 headers; then the context is lost, not the request.
-        let _ = self.try_insert(name, value);
+        insert(self, name, value);
     }
+
+    fn reserve(&mut self, more: usize) {
+        // The same error, which the insertions meet again.
+        let _ = self.try_reserve(more);
+    }
+
+    fn set_header(&mut self, name: &HeaderName, value: &[u8]) {
+        insert(self, name.clone(), value);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(value) else {
+        return;
+    };
+    // An error means that the map is at its maximum of 32,768 headers; then the context is lost, not the request.
+    let _ = headers.try_insert(name, value);
 }
 
 /// Header names that need no allocation; parsing any other name copies it.
 fn static_name(name: &str) -> Option<HeaderName> {
-    Some(match name {
-        "x-datadog-trace-id" => HeaderName::from_static("x-datadog-trace-id"),
-        "x-datadog-parent-id" => HeaderName::from_static("x-datadog-parent-id"),
-        "x-datadog-sampling-priority" => HeaderName::from_static("x-datadog-sampling-priority"),
-        "x-datadog-origin" => HeaderName::from_static("x-datadog-origin"),
-        "x-datadog-tags" => HeaderName::from_static("x-datadog-tags"),
-        "traceparent" => HeaderName::from_static("traceparent"),
-        "tracestate" => HeaderName::from_static("tracestate"),
-        "x-b3-traceid" => HeaderName::from_static("x-b3-traceid"),
-        "x-b3-spanid" => HeaderName::from_static("x-b3-spanid"),
-        "x-b3-sampled" => HeaderName::from_static("x-b3-sampled"),
-        "x-b3-flags" => HeaderName::from_static("x-b3-flags"),
-        "b3" => HeaderName::from_static("b3"),
-        "baggage" => HeaderName::from_static("baggage"),
-        _ => return None,
+    // As a constant a name is checked by the compiler, and made of four words; called at run time it is checked byte by byte.
+    macro_rules! names {
+        ($($text:literal)*) => {
+            match name {
+                $($text => {
+                    const NAME: HeaderName = HeaderName::from_static($text);
+                    NAME
+                })*
+                _ => return None,
+            }
+        };
+    }
+    Some(names! {
+        "x-datadog-trace-id"
+        "x-datadog-parent-id"
+        "x-datadog-sampling-priority"
+        "x-datadog-origin"
+        "x-datadog-tags"
+        "traceparent"
+        "tracestate"
+        "x-b3-traceid"
+        "x-b3-spanid"
+        "x-b3-sampled"
+        "x-b3-flags"
+        "b3"
+        "baggage"
     })
 }
 
@@ -366,6 +401,21 @@ mod tests {
         CarrierMut::set(&mut headers, "traceparent", b"new");
         assert_eq!(headers.get_all("traceparent").iter().count(), 1);
         assert_eq!(headers["traceparent"], "new");
+    }
+
+    #[test]
+    fn a_name_that_is_kept_is_as_good_as_its_text() {
+        static NAME: HeaderName = HeaderName::from_static("x-of-a-product");
+        let mut headers = HeaderMap::new();
+        headers.append("X-Of-A-Product", HeaderValue::from_static("a"));
+        headers.append("X-Of-A-Product", HeaderValue::from_static("b"));
+        headers.set_header(&NAME, b"new");
+        headers.set_header(&NAME, b"no\nvalue");
+        assert_eq!(headers.get_all(&NAME).iter().collect::<Vec<_>>(), ["new"]);
+        let mut map = BTreeMap::from([("X-Of-A-Product".to_owned(), "a".to_owned())]);
+        map.set_header(&NAME, b"new");
+        let expected = BTreeMap::from([("x-of-a-product".to_owned(), "new".to_owned())]);
+        assert_eq!(map, expected);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::span_context::{InjectContext, SpanContext};
 use super::tags::{PREFIX, PropagationTags};
 use crate::sampling::SamplingPriority;
 use crate::stack_text::StackText;
+use crate::text::{split_ascii, split_once_ascii};
 use crate::trace::{SpanId, TraceId};
 
 const TRACE_ID: &str = "x-datadog-trace-id";
@@ -190,12 +191,12 @@ fn set_decimal(carrier: &mut dyn CarrierMut, name: &str, is_negative: bool, numb
 fn parse_tags(header: &[u8]) -> Option<PropagationTags> {
     let commas = header.iter().filter(|&&byte| byte == b',').count();
     let mut tags = PropagationTags::with_capacity(header.len(), commas + 1);
-    let mut items = printable(header)?.split(',').peekable();
+    let mut items = split_ascii(printable(header)?, b',').peekable();
     while let Some(item) = items.next() {
         if item.trim().is_empty() && items.peek().is_none() {
             break;
         }
-        let (key, value) = item.split_once('=')?;
+        let (key, value) = split_once_ascii(item, b'=')?;
         let (key, value) = (key.trim(), value.trim());
         // What could not be sent on must not come in either: it would take the other tags with it.
         if key.is_empty() || !is_key(key) || !is_value(value) {
@@ -279,11 +280,15 @@ fn printable(bytes: &[u8]) -> Option<&str> {
 
 fn parse_u64(value: &[u8]) -> Option<u64> {
     let digits = value.trim_ascii();
-    // `parse` would take a sign.
-    if !digits.first().is_some_and(u8::is_ascii_digit) {
+    if digits.is_empty() {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    // Digits alone: no sign, as `parse` would take, and no text made first.
+    digits.iter().try_fold(0u64, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10).then_some(())?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 fn parse_i32(value: &[u8]) -> Option<i32> {

@@ -205,6 +205,10 @@ impl Propagator {
         carrier: &mut dyn CarrierMut,
     ) -> Option<PropagationError> {
         let mut error = None;
+        if !context.trace_id.is_zero() {
+            // More than the default styles have; one too many costs less than growing again.
+            carrier.reserve(8);
+        }
         for &style in &self.inject_styles {
             let is_written = match style {
                 Style::Datadog => {

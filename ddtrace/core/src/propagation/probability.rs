@@ -9,6 +9,7 @@
 
 use crate::sampling::Probability;
 use crate::stack_text::StackText;
+use crate::text::{split_ascii, split_once_ascii};
 
 /// How the member begins.
 pub(super) const PREFIX: &str = "ot=";
@@ -54,8 +55,8 @@ impl<'a> Probabilities<'a> {
             text,
             ..Self::default()
         };
-        for item in text.split(';') {
-            match item.split_once(':') {
+        for item in split_ascii(text, b';') {
+            match split_once_ascii(item, b':') {
                 Some((RANDOMNESS, digits)) if digits.len() == DIGITS => {
                     read.randomness = parse_digits(digits);
                 }
@@ -103,8 +104,11 @@ impl<'a> Probabilities<'a> {
         if let Some(threshold) = &self.threshold {
             push("th:", threshold.as_str());
         }
-        let others = self.text.split(';').filter(|item| {
-            let key = item.split_once(':').map(|(key, _)| key);
+        if self.text.is_empty() {
+            return member;
+        }
+        let others = split_ascii(self.text, b';').filter(|item| {
+            let key = split_once_ascii(item, b':').map(|(key, _)| key);
             !item.trim().is_empty() && key != Some(RANDOMNESS) && key != Some(THRESHOLD)
         });
         others.for_each(|item| push("", item));
@@ -124,16 +128,15 @@ fn parse_digits(digits: &str) -> Option<Digits> {
 
 /// 14 digits.
 fn whole(number: u64) -> Option<Digits> {
-    let mut all = StackText::<16>::new();
     let mut digits = Digits::new();
-    (all.push_hex(number) && digits.push(&all.as_str()[16 - DIGITS..])).then_some(digits)
+    digits.push_hex_digits::<DIGITS>(number).then_some(digits)
 }
 
 /// 14 digits without zeros at the end, but at least one.
 fn without_zeros(number: u64) -> Option<Digits> {
     let mut digits = whole(number)?;
-    let kept = digits.as_str().trim_end_matches('0').len().max(1);
-    digits.truncate(kept);
+    let zeros = (number.trailing_zeros() / 4) as usize;
+    digits.truncate(DIGITS - zeros.min(DIGITS - 1));
     Some(digits)
 }
 

@@ -21,6 +21,7 @@ use super::span_context::InjectContext;
 use super::tags::{PREFIX, PropagationTags};
 use crate::sampling::SamplingPriority;
 use crate::stack_text::StackText;
+use crate::text::{split_ascii, split_once_ascii};
 use crate::trace::SpanId;
 
 const MAX_MEMBERS: usize = 32;
@@ -38,9 +39,14 @@ const DATADOG: &str = "dd=";
 const OPENTELEMETRY: &str = probability::PREFIX;
 const USER_ID: &str = "_dd.p.usr.id";
 
-/// The members of an inbound `tracestate`.
+/// The members of an inbound `tracestate`, told apart in one walk.
 pub(super) struct Members<'a> {
     text: &'a str,
+    /// The last of each, without its key.
+    datadog: Option<&'a str>,
+    opentelemetry: Option<&'a str>,
+    /// How many are neither.
+    others: usize,
 }
 
 impl<'a> Members<'a> {
@@ -49,20 +55,32 @@ impl<'a> Members<'a> {
         if !value.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')) {
             return None;
         }
-        let members = Self {
+        let has_tabs = value.contains(&b'\t');
+        let mut read = Self {
             text: std::str::from_utf8(value).ok()?,
+            datadog: None,
+            opentelemetry: None,
+            others: 0,
         };
-        let has_tab_inside = || members.all().any(|member| member.contains('\t'));
-        (!value.contains(&b'\t') || !has_tab_inside()).then_some(members)
+        for member in all(read.text) {
+            if has_tabs && member.contains('\t') {
+                return None;
+            }
+            if let Some(member) = member.strip_prefix(DATADOG) {
+                read.datadog = Some(member);
+            } else if let Some(member) = member.strip_prefix(OPENTELEMETRY) {
+                read.opentelemetry = Some(member);
+            } else {
+                read.others += 1;
+            }
+        }
+        Some(read)
     }
 
     /// Datadog's member without `dd=`; the last if there are several.
     pub(super) fn datadog(&self) -> Option<&'a str> {
-        let last = self
-            .all()
-            .filter_map(|member| member.strip_prefix(DATADOG))
-            .last();
-        last.filter(|member| member.len() <= MAX_INBOUND_DATADOG_BYTES)
+        self.datadog
+            .filter(|member| member.len() <= MAX_INBOUND_DATADOG_BYTES)
     }
 
     /// What is worth keeping for the next service, Datadog's member first.
@@ -73,8 +91,7 @@ impl<'a> Members<'a> {
             text.push_str(member);
         }
         let mut kept = usize::from(!text.is_empty());
-        let probability = self.all().filter_map(|it| it.strip_prefix(OPENTELEMETRY));
-        if let Some(member) = probability.last() {
+        if let Some(member) = self.opentelemetry {
             let member = Probabilities::parse(member).member();
             if !member.is_empty() {
                 if kept > 0 {
@@ -84,38 +101,36 @@ impl<'a> Members<'a> {
                 kept += 1;
             }
         }
-        let is_other =
-            |member: &&str| !member.starts_with(DATADOG) && !member.starts_with(OPENTELEMETRY);
-        let budget = Budget {
-            members: MAX_MEMBERS - kept,
-            bytes: MAX_BYTES,
-            used: text.len(),
-        };
-        budget.fill(
-            || self.all().filter(is_other),
-            |member| {
-                if !text.is_empty() {
-                    text.push(',');
-                }
-                text.push_str(member);
-            },
-        );
+        if self.others > 0 {
+            let is_other =
+                |member: &&str| !member.starts_with(DATADOG) && !member.starts_with(OPENTELEMETRY);
+            let budget = Budget {
+                members: MAX_MEMBERS - kept,
+                bytes: MAX_BYTES,
+                used: text.len(),
+            };
+            budget.fill(
+                || all(self.text).filter(is_other),
+                |member| {
+                    if !text.is_empty() {
+                        text.push(',');
+                    }
+                    text.push_str(member);
+                },
+            );
+        }
         (!text.is_empty()).then(|| text.into_boxed_str())
     }
+}
 
-    /// Every member that has a key and a value.
-    fn all(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let is_blank = |character| character == ' ' || character == '\t';
-        let members = self
-            .text
-            .split(',')
-            .map(move |member| member.trim_matches(is_blank));
-        members.filter(|member| {
-            member
-                .split_once('=')
-                .is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
-        })
-    }
+/// Every member that has a key and a value.
+fn all(text: &str) -> impl Iterator<Item = &str> {
+    let is_blank = |character| character == ' ' || character == '\t';
+    let members = split_ascii(text, b',').map(move |member| member.trim_matches(is_blank));
+    members.filter(|member| {
+        split_once_ascii(member, b'=')
+            .is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
+    })
 }
 
 /// How much of a header other vendors may have.
@@ -171,8 +186,8 @@ impl<'a> Member<'a> {
             text,
             ..Self::default()
         };
-        for item in text.split(';') {
-            let (key, value) = item.split_once(':')?;
+        for item in split_ascii(text, b';') {
+            let (key, value) = split_once_ascii(item, b':')?;
             match key {
                 "s" => member.priority = Some(SamplingPriority::new(value.trim().parse().ok()?)),
                 "o" => member.origin = value,
@@ -224,21 +239,28 @@ impl<'a> Member<'a> {
 /// The whole header for the next service; empty if there is nothing to say.
 pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_BYTES> {
     let mut header = StackText::<MAX_BYTES>::new();
-    let member = build_member(context, span_id);
-    let mut fits = member.is_empty() || header.push(member.as_str());
-    let mut rest = MAX_MEMBERS - usize::from(!member.is_empty());
+    write_member(&mut header, context, span_id);
+    let mut fits = true;
+    let mut rest = MAX_MEMBERS - usize::from(!header.is_empty());
 
     let members = || context.tracestate.unwrap_or_default().split(',');
-    let inbound = members()
-        .find_map(|member| member.strip_prefix(OPENTELEMETRY))
-        .map(Probabilities::parse)
-        .unwrap_or_default();
+    let inbound = if context.tracestate.is_some() {
+        members()
+            .find_map(|member| member.strip_prefix(OPENTELEMETRY))
+            .map(Probabilities::parse)
+            .unwrap_or_default()
+    } else {
+        Probabilities::default()
+    };
     let probability = inbound.after(context.probability).member();
     // Both at their longest are a byte too long with the comma between them: then ours counts for more.
     let has_room = header.len() + ",".len() + probability.len() <= MAX_BYTES;
     if !probability.is_empty() && has_room {
         fits &= (header.is_empty() || header.push(",")) && header.push(probability.as_str());
         rest -= 1;
+    }
+    if context.tracestate.is_none() {
+        return header;
     }
     let others = || {
         members().filter(|member| {
@@ -258,27 +280,19 @@ pub(super) fn build(context: &InjectContext<'_>, span_id: SpanId) -> StackText<M
     header
 }
 
-/// `dd=…`, or nothing. An item that does not fit is left out, a later and shorter one may still fit.
-fn build_member(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_DATADOG_BYTES> {
-    let mut member = Items {
-        text: StackText::new(),
-    };
-    let mut digits = StackText::<16>::new();
+/// `dd=…` at the beginning of a header, or nothing. An item that does not fit is left out, a later and shorter one may still fit.
+fn write_member(text: &mut StackText<MAX_BYTES>, context: &InjectContext<'_>, span_id: SpanId) {
+    let mut member = Items { text };
     if !context.is_remote {
-        if digits.push_hex(span_id.get()) {
-            member.push("", "p", digits.as_str());
-        }
+        member.push_hex("p", span_id.get());
     } else if let Some(last_parent_id) = context.last_parent_id.filter(|value| is_span_id(value)) {
         member.push("", "p", last_parent_id);
     }
     if let Some(priority) = context.priority {
         let priority = i64::from(priority.get());
-        let mut decimal = StackText::<21>::new();
-        if (priority >= 0 || decimal.push_ascii(b'-'))
-            && decimal.push_decimal(priority.unsigned_abs())
-        {
-            member.push("", "s", decimal.as_str());
-        }
+        member.push_with("", "s", |text| {
+            (priority >= 0 || text.push_ascii(b'-')) && text.push_decimal(priority.unsigned_abs())
+        });
     }
     if let Some(origin) = context.origin.filter(|origin| !origin.is_empty()) {
         member.push("", "o", origin);
@@ -293,11 +307,9 @@ fn build_member(context: &InjectContext<'_>, span_id: SpanId) -> StackText<MAX_D
         });
     }
     let high = context.trace_id_high();
-    let mut digits = StackText::<16>::new();
-    if high != 0 && digits.push_hex(high) {
-        member.push("t.", "tid", digits.as_str());
+    if high != 0 {
+        member.push_hex("t.tid", high);
     }
-    member.text
 }
 
 fn is_span_id(value: &str) -> bool {
@@ -308,43 +320,63 @@ fn is_span_id(value: &str) -> bool {
 }
 
 /// The items of Datadog's member while they are put together.
-struct Items {
-    text: StackText<MAX_DATADOG_BYTES>,
+struct Items<'a> {
+    text: &'a mut StackText<MAX_BYTES>,
 }
 
-impl Items {
+impl Items<'_> {
     fn push(&mut self, prefix: &str, key: &str, value: &str) {
+        self.push_with(prefix, key, |text| push_value(text, value));
+    }
+
+    fn push_hex(&mut self, key: &str, number: u64) {
+        self.push_with("", key, |text| text.push_hex(number));
+    }
+
+    fn push_with(
+        &mut self,
+        prefix: &str,
+        key: &str,
+        push_value: impl FnOnce(&mut StackText<MAX_BYTES>) -> bool,
+    ) {
         let before = self.text.len();
         let separator = if before == 0 { DATADOG } else { ";" };
         let fits = self.text.push(separator)
             && self.text.push(prefix)
-            && self.push_key(key)
-            && self.text.push(":")
-            && self.push_value(value);
+            && push_key(self.text, key)
+            && self.text.push_ascii(b':')
+            && push_value(self.text)
+            && self.text.len() <= MAX_DATADOG_BYTES;
         if !fits {
             self.text.truncate(before);
         }
     }
+}
 
-    fn push_key(&mut self, key: &str) -> bool {
-        key.chars().all(|character| {
-            self.text.push_ascii(match character {
-                ',' | ';' | ':' | '=' | '~' => b'_',
-                '\x21'..='\x7e' => character as u8,
-                _ => b'_',
-            })
-        })
-    }
+fn push_key(text: &mut StackText<MAX_BYTES>, key: &str) -> bool {
+    push_mapped(text, key, |character| match character {
+        ',' | ';' | ':' | '=' | '~' => b'_',
+        '\x21'..='\x7e' => character as u8,
+        _ => b'_',
+    })
+}
 
-    fn push_value(&mut self, value: &str) -> bool {
-        value.chars().all(|character| {
-            self.text.push_ascii(match character {
-                '=' => b'~',
-                ',' | ';' | '~' => b'_',
-                '\x20'..='\x7e' => character as u8,
-                _ => b'_',
-            })
-        })
+fn push_value(text: &mut StackText<MAX_BYTES>, value: &str) -> bool {
+    push_mapped(text, value, |character| match character {
+        '=' => b'~',
+        ',' | ';' | '~' => b'_',
+        '\x20'..='\x7e' => character as u8,
+        _ => b'_',
+    })
+}
+
+/// Appends every character as `map` writes it; at once if that changes nothing, as it mostly is.
+fn push_mapped(text: &mut StackText<MAX_BYTES>, more: &str, map: impl Fn(char) -> u8) -> bool {
+    if more.bytes().all(|byte| map(char::from(byte)) == byte) {
+        text.push(more)
+    } else {
+        more.chars()
+            .all(|character| text.push_ascii(map(character)))
     }
 }
 

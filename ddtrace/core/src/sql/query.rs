@@ -1,4 +1,6 @@
-//! The spans of statements, commits and rollbacks.
+//! The spans of statements, and of what surrounds them: connecting, waiting for a connection, commits and rollbacks.
+//!
+//! Only statements are measured, so only they have statistics of their own, as in the reference.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -70,20 +72,8 @@ impl Failure {
     }
 }
 
-/// Opens a span of this system, with everything that is the same for all of them.
+/// Opens a span of this system, with what is the same for all of them.
 fn open(settings: &Enabled, system: &System, site: &'static Site, target: &Target) -> Span {
-    let mut span = open_unmeasured(settings, system, site, target);
-    span.set_tag("_dd.measured", 1.0);
-    span
-}
-
-/// The same for what is not worth statistics of its own.
-fn open_unmeasured(
-    settings: &Enabled,
-    system: &System,
-    site: &'static Site,
-    target: &Target,
-) -> Span {
     let mut span = Span::start(site);
     if span.is_recording() {
         settings.set_service(&mut span, Some(system.service));
@@ -105,7 +95,9 @@ impl Query {
         statement: &str,
     ) -> Self {
         let span = settings.as_deref().map_or(Span::off(), |settings| {
-            open(settings, system, system.sites.query, target)
+            let mut span = open(settings, system, system.sites.query, target);
+            span.set_tag("_dd.measured", 1.0);
+            span
         });
         let only_reads = system.reports_stale_changes && statement::only_reads(statement);
         let mut query = Self {
@@ -359,7 +351,24 @@ pub async fn run_acquire<T, E, F>(
 where
     F: Future<Output = Result<T, E>>,
 {
-    let span = open_unmeasured(settings, system, site, target);
+    let span = open(settings, system, site, target);
+    run_in(span, future, failure).await
+}
+
+/// Runs the future that opens a connection, or a pool with its first one, in a span of its own.
+pub async fn run_connect<T, E, F>(
+    settings: Option<Arc<Enabled>>,
+    system: &'static System,
+    target: &Target,
+    future: F,
+    failure: fn(&E) -> Failure,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let span = settings.map_or(Span::off(), |settings| {
+        open(&settings, system, system.sites.connect, target)
+    });
     run_in(span, future, failure).await
 }
 

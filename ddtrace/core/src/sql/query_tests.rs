@@ -21,6 +21,7 @@ static SYSTEM: System = System::postgres(Sites {
     query: &SITE,
     commit: &SITE,
     rollback: &SITE,
+    connect: &SITE,
 });
 
 /// What goes to the database for `SELECT 1`, with its span, and the configuration.

@@ -29,6 +29,8 @@ pub struct Sites {
     pub commit: &'static Site,
     /// The rollback of one: `postgres.connection.rollback`.
     pub rollback: &'static Site,
+    /// A connection that is opened: `postgres.connect`.
+    pub connect: &'static Site,
 }
 
 impl System {

@@ -12,6 +12,7 @@ use super::id::{SpanContextId, SpanId, TraceId};
 use super::local;
 use super::open::flags;
 use super::segment::Segment;
+use super::span::Span;
 use crate::config::Config;
 use crate::export::decide_early;
 use crate::propagation::{
@@ -72,6 +73,19 @@ pub fn inject(carrier: &mut dyn CarrierMut) {
         Some(Err(baggage)) => inject_baggage(&baggage, carrier),
         None => {}
     }
+}
+
+/// Does what [`inject`] does while this span is entered, without entering it.
+pub fn inject_span(span: &Span, carrier: &mut dyn CarrierMut) {
+    let segment = span.segment();
+    let Some(segment) = segment.filter(|segment| segment.forks == super::tracer::forks()) else {
+        return inject(carrier);
+    };
+    let open = span.open();
+    let is_remote = open.flags & flags::CONTEXT != 0 && segment.root_id() == 0;
+    let baggage = super::baggage::detached(open, segment);
+    let propagator = &segment.tracer.propagator;
+    inject_place(segment, open.id, is_remote, &baggage, propagator, carrier);
 }
 
 /// Writes a carried context and its baggage into a request or message.
@@ -294,4 +308,10 @@ pub(crate) fn traceparent(context: &Context) -> Option<String> {
 /// Remote configuration replaces it as a whole: ask again instead of keeping it.
 pub fn current_config() -> Option<Arc<Config>> {
     local::with_current(|local| local.tracer().map(|tracer| tracer.config())).flatten()
+}
+
+/// The number of the configuration in force: as long as it stays the same, so does the configuration. About fifteen instructions.
+#[inline]
+pub(crate) fn current_config_number() -> Option<u64> {
+    local::with_current(|local| local.tracer().map(|tracer| tracer.config_number())).flatten()
 }

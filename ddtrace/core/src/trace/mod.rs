@@ -48,11 +48,11 @@ pub use any::AnySpan;
 pub(crate) use attachment::settle;
 pub use attachment::{Attachment, Settled};
 pub use baggage::baggage;
-pub(crate) use border::traceparent;
 pub use border::{
     active_ids, current_config, extract, extract_for, inject, inject_context, inject_context_with,
-    inject_extracted, on_injection,
+    inject_extracted, inject_span, on_injection,
 };
+pub(crate) use border::{current_config_number, traceparent};
 pub use builder::SpanBuilder;
 pub use context::{Attached, Context};
 #[doc(hidden)]
@@ -71,6 +71,7 @@ pub use guard::{
 pub use id::{SpanContextId, SpanId, TraceId};
 pub use inherited::Inherited;
 pub use pointer::PointerDirection;
+pub(crate) use service::ServiceId;
 pub use shared::{SharedEntry, SharedSpan};
 pub use site::{Site, SpanKind};
 pub use span::{Entered, Span, Start};

@@ -213,6 +213,8 @@ mod tests {
         let recorder = crate::test_support::Recorder::new();
         let segment = recorder.tracer().new_segment(Default::default(), &WORK);
         let outbox = Outbox::new();
+        // Room for all of them: this is about locks, and on a busy machine the worker may get no turn for long.
+        outbox.set_limit(1 << 30);
         let is_done = AtomicBool::new(false);
         let mut collected = 0;
         std::thread::scope(|scope| {

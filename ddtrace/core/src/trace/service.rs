@@ -22,6 +22,11 @@ impl ServiceId {
     pub(crate) const GLOBAL: Self = Self(0);
     /// A name that the table had no room for.
     pub(crate) const OVERFLOW: Self = Self(u16::MAX);
+
+    /// The number of a name.
+    pub(crate) fn of(name: &str) -> Self {
+        intern(name)
+    }
 }
 
 /// All names so far. Replaced as a whole when one is added, which is rare: no look-up ever waits, not even in the child of a

@@ -12,6 +12,7 @@ use super::id::{SpanContextId, SpanId, TraceId};
 use super::local::{self, Local};
 use super::open::{Open, flags};
 use super::segment::{Buffer, Segment};
+use super::service::ServiceId;
 use super::site::Site;
 use super::write::{Pen, writing_methods};
 use crate::propagation::{Baggage, Extracted, SpanContext};
@@ -228,10 +229,10 @@ impl Span {
         let parent = context.span_id.map_or(0, SpanId::get);
         // With tracing off a zero id says that there is nothing but baggage to pass on.
         let trace_id = (!is_new || !is_on).then_some(context.trace_id);
-        let mut segment = local.new_segment(site, trace_id)?;
-        segment.continue_from(Box::new(context));
-        segment.root_service = Site::service_of(word).0;
-        let segment = Arc::new(segment);
+        let segment = local.new_segment(site, trace_id, |segment| {
+            segment.continue_from(Box::new(context));
+            segment.root_service = Site::service_of(word).0;
+        })?;
         if is_on {
             let marks = flags::ROOT | flags::COUNTED;
             return Some(Self::begin(local, site, word, parent, 0, segment, marks));
@@ -250,8 +251,9 @@ impl Span {
 
     fn begin_root(local: &mut Local, site: &'static Site, word: u32) -> Option<Self> {
         local.tracer().filter(|tracer| tracer.is_enabled())?;
-        let mut segment = local.new_segment(site, None)?;
-        segment.root_service = Site::service_of(word).0;
+        let segment = local.new_segment(site, None, |segment| {
+            segment.root_service = Site::service_of(word).0;
+        })?;
         let baggage = (!local.ambient.holds_nothing()).then(|| local.ambient.clone());
         let span = Self::begin(
             local,
@@ -259,7 +261,7 @@ impl Span {
             word,
             0,
             0,
-            Arc::new(segment),
+            segment,
             flags::ROOT | flags::COUNTED,
         );
         Some(span.with_baggage(baggage))
@@ -337,6 +339,16 @@ impl Span {
     fn begin_later(&mut self, word: u32) -> bool {
         *self = Self::start_on(self.open.site, word);
         self.segment.is_some()
+    }
+
+    /// Sets the service by its number.
+    pub(crate) fn set_service_by_id(&mut self, name: &str, id: ServiceId) {
+        self.pen(|pen| pen.set_service_by_id(name, id));
+    }
+
+    /// Whether it neither records nor passes anything on, so that nothing is lost without it.
+    pub fn is_off(&self) -> bool {
+        self.segment.is_none()
     }
 
     /// Whether it has begun and not ended.
@@ -418,6 +430,11 @@ impl Span {
 
     pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
         self.segment.as_ref()
+    }
+
+    /// What it is, open.
+    pub(crate) fn open(&self) -> &Open {
+        &self.open
     }
 
     #[inline]

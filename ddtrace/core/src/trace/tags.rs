@@ -344,6 +344,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tags {
     pub(crate) entries: Vec<Entry>,
+    /// The span's resource, if it is not that of its site.
+    resource: Option<StoredText>,
     text: String,
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -352,7 +354,6 @@ pub(crate) struct Tags {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rare {
     pub(crate) name: Option<Box<str>>,
-    pub(crate) resource: Option<Box<str>>,
     /// A service that the table of numbers had no room for.
     pub(crate) service: Option<Box<str>>,
     /// The service's number, in the copy of a root's tags that others see.
@@ -451,16 +452,51 @@ impl Tags {
 
     #[inline]
     fn store(&mut self, text: &str) -> Option<StoredText> {
+        self.store_joined(&[text])
+    }
+
+    /// Copies a text in parts.
+    #[inline]
+    fn store_joined(&mut self, parts: &[&str]) -> Option<StoredText> {
         let at = self.text.len();
-        if at + text.len() > TEXT_LIMIT {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if at + len > TEXT_LIMIT {
             self.leave_out();
             return None;
         }
-        self.text.push_str(text);
+        self.text
+            .reserve(len.max(FIRST_TEXT - FIRST_TEXT.min(self.text.capacity())));
+        for part in parts {
+            self.text.push_str(part);
+        }
         Some(StoredText::Arena {
             at: at as u32,
-            len: text.len() as u32,
+            len: len as u32,
         })
+    }
+
+    /// Writes a tag whose text is in parts.
+    #[inline]
+    pub(crate) fn set_joined(&mut self, key: &'static str, parts: &[&str]) {
+        if let Some(text) = self.store_joined(parts) {
+            self.entries.push(Entry {
+                key: StoredText::Static(key),
+                value: StoredValue::Text(text),
+            });
+        }
+    }
+
+    /// Sets the resource, a text in parts.
+    #[inline]
+    pub(crate) fn set_resource(&mut self, parts: &[&str]) {
+        if let Some(text) = self.store_joined(parts) {
+            self.resource = Some(text);
+        }
+    }
+
+    /// The resource that was set.
+    pub(crate) fn resource(&self) -> Option<&str> {
+        self.resource.map(|resource| self.text(resource))
     }
 
     #[cold]
@@ -559,6 +595,7 @@ impl Tags {
         }
         self.entries.clear();
         self.text.clear();
+        self.resource = None;
         self.rare = None;
     }
 }

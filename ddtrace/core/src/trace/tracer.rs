@@ -24,6 +24,9 @@ static GENERATION: AtomicU32 = AtomicU32::new(1);
 /// How often this process is a fork of a fork.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
+/// How many configurations have been in force in this process.
+static CONFIGURATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// The upper half of new trace ids: seconds since the epoch, shifted. Written by workers.
 static SECONDS: AtomicU64 = AtomicU64::new(0);
 
@@ -79,6 +82,8 @@ pub(crate) fn install_revived(tracer: Arc<TracerCore>) {
 pub(crate) struct TracerCore {
     /// In force at the moment; remote configuration replaces it as a whole.
     config: ArcSwap<Config>,
+    /// Which one that is, by a number that no other of the process has: for those who keep what they made of it.
+    config_number: AtomicU64,
     pub(crate) sampler: Sampler,
     /// What is kept of traces that are dropped.
     pub(crate) span_rules: SpanRules,
@@ -147,12 +152,19 @@ impl TracerCore {
             stats: Stats::default(),
             trace_id_128_bit: config.trace_id_128_bit,
             config: ArcSwap::new(config),
+            config_number: AtomicU64::new(next_config_number()),
         }
     }
 
     /// The configuration that is in force.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// The number of that configuration, or of the one before while it is being replaced. Never 0.
+    #[inline]
+    pub(crate) fn config_number(&self) -> u64 {
+        self.config_number.load(Ordering::Acquire)
     }
 
     /// Puts another configuration in force, and with it the sampling rules. Tracing that it switches off stays off; what
@@ -165,6 +177,9 @@ impl TracerCore {
             self.enabled.store(false, Ordering::Relaxed);
         }
         self.config.store(config);
+        // After the configuration: who sees the number finds what it belongs to.
+        self.config_number
+            .store(next_config_number(), Ordering::Release);
     }
 
     /// Whether spans are made.
@@ -237,6 +252,10 @@ impl TracerCore {
     ) -> Arc<Segment> {
         Arc::new(Segment::new(Arc::clone(self), trace_id, self.forks, site))
     }
+}
+
+fn next_config_number() -> u64 {
+    CONFIGURATIONS.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// The sampling rules that the settings ask for.

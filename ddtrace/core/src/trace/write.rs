@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::attachment::Attachment;
 use super::open::{Open, flags};
 use super::segment::{Buffer, Segment};
-use super::service::{self, ServiceId};
+use super::service::ServiceId;
 use super::tags::{SpanEvent, SpanLink, Tag, TagValue, Tags, Value};
 use crate::sampling::{SamplingMechanism, SamplingPriority, TraceSource};
 
@@ -37,14 +37,16 @@ impl<'a> Pen<'a> {
     #[inline]
     fn tags(&mut self) -> &mut Tags {
         if self.open.tags.is_none() {
-            self.open.tags = Some(
-                self.spare
-                    .as_mut()
-                    .and_then(|spare| spare.pop())
-                    .unwrap_or_default(),
-            );
+            self.open.tags = Some(self.emptied_tags());
         }
         self.open.tags.get_or_insert_default()
+    }
+
+    /// Those of the span's own visits, or of the visit or root that the thread has in hand.
+    fn emptied_tags(&mut self) -> Box<Tags> {
+        let own = self.spare.as_mut().and_then(|spare| spare.pop());
+        own.or_else(super::local::take_emptied_tags)
+            .unwrap_or_default()
     }
 
     /// Several tags with static keys. Keys with a meaning are settled by the worker.
@@ -58,6 +60,10 @@ impl<'a> Pen<'a> {
 
     #[allow(clippy::ptr_arg, reason = "a borrowed key is static and is not copied")]
     pub(crate) fn set_tag(&mut self, key: &Cow<'static, str>, value: Value<'_>) {
+        // Most keys have no meaning, and most of these tell by their first letter.
+        if !matches!(key.as_bytes().first(), Some(b'm' | b's' | b'r' | b'o')) {
+            return self.set_plain_tag(key, value);
+        }
         match (&**key, value) {
             ("manual.keep", value) if is_true(value) => {
                 self.keep_by_hand(SamplingPriority::USER_KEEP)
@@ -70,12 +76,15 @@ impl<'a> Pen<'a> {
             ("resource.name", Value::Static(text) | Value::Text(text)) => self.set_resource(text),
             ("operation.name", Value::Static(text) | Value::Text(text)) => self.set_name(text),
             ("span.type", Value::Static(text) | Value::Text(text)) => self.set_type(text),
-            _ => {
-                self.tags().set(key, value);
-                if self.open.flags & flags::ROOT != 0 {
-                    self.publish_if_sampled_by_tags();
-                }
-            }
+            _ => self.set_plain_tag(key, value),
+        }
+    }
+
+    #[allow(clippy::ptr_arg, reason = "a borrowed key is static and is not copied")]
+    fn set_plain_tag(&mut self, key: &Cow<'static, str>, value: Value<'_>) {
+        self.tags().set(key, value);
+        if self.open.flags & flags::ROOT != 0 {
+            self.publish_if_sampled_by_tags();
         }
     }
 
@@ -93,8 +102,20 @@ impl<'a> Pen<'a> {
     }
 
     pub(crate) fn set_resource(&mut self, resource: &str) {
-        self.tags().rare().resource = Some(resource.into());
+        self.set_resource_joined(&[resource]);
+    }
+
+    pub(crate) fn set_resource_joined(&mut self, parts: &[&str]) {
+        self.tags().set_resource(parts);
         self.publish_if_sampled_by_tags();
+    }
+
+    /// A tag that has no meaning but itself, whose text is in parts.
+    pub(crate) fn set_joined(&mut self, key: &'static str, parts: &[&str]) {
+        self.tags().set_joined(key, parts);
+        if self.open.flags & flags::ROOT != 0 {
+            self.publish_if_sampled_by_tags();
+        }
     }
 
     pub(crate) fn set_type(&mut self, span_type: &str) {
@@ -103,10 +124,13 @@ impl<'a> Pen<'a> {
 
     /// Children that start from here on inherit it.
     pub(crate) fn set_service(&mut self, name: &str) {
-        if name.is_empty() {
-            return;
+        if !name.is_empty() {
+            self.set_service_by_id(name, ServiceId::of(name));
         }
-        let id = service::intern(name);
+    }
+
+    /// The same by the number of the name.
+    pub(crate) fn set_service_by_id(&mut self, name: &str, id: ServiceId) {
         self.open.service = id.0;
         if id == ServiceId::OVERFLOW {
             self.tags().rare().service = Some(name.into());
@@ -329,6 +353,16 @@ macro_rules! writing_methods {
         /// Sets the resource: what the span works on, for example `GET /users/{id}`.
         pub fn set_resource($self: $receiver, resource: &str) {
             $self.pen(|pen| pen.set_resource(resource));
+        }
+
+        /// The same with a text in parts, which are joined where they are stored: `&["GET", " ", "/users/{id}"]`.
+        pub fn set_resource_joined($self: $receiver, parts: &[&str]) {
+            $self.pen(|pen| pen.set_resource_joined(parts));
+        }
+
+        /// Sets a tag with a static key to a text in parts, which are joined where they are stored.
+        pub fn set_tag_joined($self: $receiver, key: &'static str, parts: &[&str]) {
+            $self.pen(|pen| pen.set_joined(key, parts));
         }
 
         /// Sets the service; children that start later inherit it. An empty name changes nothing.

@@ -4,12 +4,14 @@
 //! `/api/chat` is not rare among services that have nothing to do with models, so such a path counts only if the address
 //! names a provider, or the request's body has the field `model`.
 
+use std::borrow::Cow;
+
 use super::Decoder;
 use super::{anthropic, bedrock, gemini, ollama, openai};
 use crate::Kind;
 
 /// A request that was recognised.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call<'a> {
     /// The integration's name, as tags have it.
     pub(crate) integration: &'static str,
@@ -22,7 +24,7 @@ pub(crate) struct Call<'a> {
     /// Who serves the model.
     pub(crate) provider: &'static str,
     /// The model, where the path names it.
-    pub(crate) path_model: Option<&'a str>,
+    pub(crate) path_model: Option<Cow<'a, str>>,
     /// The address without what is particular to the call.
     pub(crate) base: &'a str,
     /// Reads the exchange.
@@ -222,7 +224,7 @@ fn google(address: &str) -> Option<Call<'_>> {
                 name: "anthropic.request",
                 kind: Kind::Llm,
                 provider: "google",
-                path_model: Some(model),
+                path_model: Some(unescaped(model)),
                 base,
                 decode: anthropic::decode,
             });
@@ -235,7 +237,7 @@ fn google(address: &str) -> Option<Call<'_>> {
         name: "google_genai.request",
         kind,
         provider: gemini::provider_of(model),
-        path_model: Some(model),
+        path_model: Some(unescaped(model)),
         base,
         decode,
     })
@@ -259,10 +261,37 @@ fn amazon(address: &str) -> Option<Call<'_>> {
         name: "bedrock-runtime.command",
         kind: Kind::Llm,
         provider: "amazon",
-        path_model: Some(model),
+        path_model: Some(unescaped(model)),
         base,
         decode,
     })
+}
+
+/// A part of a path without its escapes: clients of AWS write `:` as `%3A`. Broken ones stay as they are.
+fn unescaped(part: &str) -> Cow<'_, str> {
+    let mut pieces = part.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    if bytes.len() == part.len() {
+        return Cow::Borrowed(part);
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    for piece in pieces {
+        let escaped = match *piece.as_bytes() {
+            [high, low, ..] => digit(high).zip(digit(low)),
+            _ => None,
+        };
+        match escaped.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&piece.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(piece.as_bytes());
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -397,8 +426,24 @@ mod tests {
         ];
         for (url, names_model, expected) in cases {
             let found = recognise(url, || names_model);
-            let found = found.map(|call| (call.name, call.provider, call.path_model));
+            let found = found.as_ref();
+            let found = found.map(|call| (call.name, call.provider, call.path_model.as_deref()));
             assert_eq!(found, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn escapes_in_the_names_of_models_are_undone() {
+        for (part, expected) in [
+            ("amazon.titan", "amazon.titan"),
+            ("anthropic.claude-v1%3A0", "anthropic.claude-v1:0"),
+            ("%E8%8C%B6", "茶"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("%é", "%é"),
+            ("%ff", "\u{fffd}"),
+        ] {
+            assert_eq!(unescaped(part), expected, "{part}");
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn decode(url: &str, media_type: &str, status: u16, request: &[u8], response
             media_type,
             header_tokens: (None, None),
         }),
-        path_model: call.path_model,
+        path_model: call.path_model.as_deref(),
         inline_limit: 4 << 20,
     });
     // Reading it all must not be optimised away.

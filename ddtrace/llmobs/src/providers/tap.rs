@@ -90,7 +90,7 @@ impl ModelTap {
             call.kind
         };
         let told_by = bridged::tells_of(kind, |model| {
-            call.path_model == Some(model) || names_model(body, model)
+            call.path_model.as_deref() == Some(model) || names_model(body, model)
         });
         let span = crate::span(kind)
             .name(call.name)
@@ -250,7 +250,7 @@ impl Kept {
             decode: call.decode,
             is_workflow: kind == Kind::Workflow,
             provider: call.provider,
-            path_model: call.path_model.map(str::to_owned),
+            path_model: call.path_model.as_deref().map(str::to_owned),
             inline_limit,
             began: Instant::now(),
             request: Vec::new(),

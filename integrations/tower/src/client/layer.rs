@@ -117,6 +117,7 @@ where
     I: Service<Request<B>, Response = Response<R>>,
     I::Error: Any + Display,
     C: Client,
+    B: 'static,
     R: Body,
     R::Error: Any + Display,
 {

@@ -7,14 +7,16 @@ use std::fmt::{self, Display, Write as _};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ddtrace_core::events::{self, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
-use ddtrace_core::http::endpoint;
-use ddtrace_core::instrument::{Enabled, Settings};
+use bytes::Buf;
+use ddtrace_core::events::{self, End, HttpClientRequest, HttpClientResponse, OutgoingHeaders};
+use ddtrace_core::http::without_urls;
+use ddtrace_core::instrument::{Enabled, Settings, set_resource_by_path};
 use ddtrace_core::trace::{Site, Span};
 use http::header::HOST;
 use http::uri::Scheme;
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 
+use super::tap::Tapping;
 use crate::exchange::{Exchange, ExchangeFuture, Fails, Rest, Stage};
 use crate::server::rest;
 
@@ -63,7 +65,7 @@ pub type ResponseFuture<F, C> = ExchangeFuture<F, RequestSpan<C>>;
 
 /// Sends a request by `call`, in a span and with its context in the headers. A request that a layer outside of this one has in
 /// hand goes on as it is.
-pub fn send<C: Client, B, F>(
+pub fn send<C: Client, B: 'static, F>(
     mut request: Request<B>,
     call: impl FnOnce(Request<B>) -> F,
 ) -> ResponseFuture<F, C> {
@@ -76,6 +78,8 @@ pub struct RequestSpan<C> {
     span: Span,
     settings: Arc<Enabled>,
     method: Method,
+    // Below the span: whoever covers the exchange ends after it.
+    taps: Tapping,
     of: PhantomData<fn() -> C>,
 }
 
@@ -88,12 +92,16 @@ impl<C> fmt::Debug for RequestSpan<C> {
 }
 
 impl<C: Client> RequestSpan<C> {
-    fn start<B>(request: &mut Request<B>) -> Option<Self> {
+    fn start<B: 'static>(request: &mut Request<B>) -> Option<Self> {
         if request.extensions().get::<Mark>().is_some() {
             return None;
         }
         let settings = C::settings().get()?;
-        let mut span = Span::start(C::site());
+        let mut taps = Tapping::offer(request);
+        let mut span = match taps.context() {
+            Some(around) => Span::start_child_of(C::site(), &around),
+            None => Span::start(C::site()),
+        };
         if span.is_recording() {
             describe::<C>(
                 &mut span,
@@ -105,9 +113,7 @@ impl<C: Client> RequestSpan<C> {
         }
         if settings.own.distributed_tracing {
             // With tracing off, what came in with the request that is being served goes on from here.
-            let active = span.enter();
-            ddtrace_core::trace::inject(request.headers_mut());
-            drop(active);
+            ddtrace_core::trace::inject_span(&span, request.headers_mut());
             if span.is_recording() {
                 events::dispatch::<OutgoingHeaders<'_>>(|| {
                     OutgoingHeaders::new(&mut span, "http", request.headers_mut())
@@ -119,6 +125,7 @@ impl<C: Client> RequestSpan<C> {
             span,
             settings,
             method: request.method().clone(),
+            taps,
             of: PhantomData,
         })
     }
@@ -145,7 +152,7 @@ fn describe<C: Client>(
     if settings.names_by_v1() {
         span.set_name("http.client.request");
     }
-    span.set_resource(&format!("{method} {}", endpoint(uri.path())));
+    set_resource_by_path(span, method, uri.path());
     let url = url(uri, authority.as_deref());
     settings
         .http()
@@ -156,7 +163,7 @@ fn describe<C: Client>(
 }
 
 /// Where it goes: host, and port if it is not the scheme's. A request that is written to a connection in hand has it in a header.
-fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+pub(super) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
     if let Some(host) = uri.host() {
         let default = match uri.scheme_str() {
             Some("http") => Some(80),
@@ -170,16 +177,15 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
 }
 
 /// The absolute URL of a request.
-fn url(uri: &Uri, authority: Option<&str>) -> String {
-    let mut url = String::with_capacity(64);
-    url.push_str(uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()));
-    url.push_str("://");
-    url.push_str(authority.unwrap_or_default());
-    url.push_str(
-        uri.path_and_query()
-            .map_or(uri.path(), |target| target.as_str()),
-    );
-    url
+pub(super) fn url(uri: &Uri, authority: Option<&str>) -> String {
+    let target = uri.path_and_query().map(|target| target.as_str());
+    [
+        uri.scheme_str().unwrap_or(Scheme::HTTP.as_str()),
+        "://",
+        authority.unwrap_or_default(),
+        target.unwrap_or(uri.path()),
+    ]
+    .concat()
 }
 
 impl<C: Client> Exchange for RequestSpan<C> {
@@ -201,7 +207,27 @@ impl<C: Client> Exchange for RequestSpan<C> {
                 HttpClientResponse::new(span, status, headers)
             });
         }
-        rest(&self.method, status, headers)
+        let rest = rest(&self.method, status, headers);
+        if self.taps.is_empty() {
+            return rest;
+        }
+        self.taps.head(status, headers);
+        if rest == Rest::Detached {
+            // What comes may last for hours: the span does not wait for it, those who follow it do.
+            std::mem::replace(&mut self.span, Span::off()).finish();
+            return Rest::Body;
+        }
+        rest
+    }
+
+    fn passed<D: Buf>(&mut self, data: &D) {
+        self.taps.chunk(data);
+    }
+
+    fn completed(self) {
+        let Self { span, taps, .. } = self;
+        drop(span);
+        taps.end(End::Complete);
     }
 
     fn given_up(mut self, at: Stage) {
@@ -214,15 +240,21 @@ impl<C: Client> Exchange for RequestSpan<C> {
 
 impl<C: Client, E: Any + Display> Fails<E> for RequestSpan<C> {
     fn failed(mut self, error: &E, at: Stage) {
-        if self.span.is_recording() {
+        if self.span.is_recording() || !self.taps.is_empty() {
             let known = unboxed(error).or_else(|| C::known_error(error));
             let default = match at {
                 Stage::Head => "request",
                 Stage::Unread | Stage::Body => "body",
             };
             let kind = known.and_then(C::error_kind).unwrap_or(default);
-            self.span
-                .set_error_message(kind, &message(error, known), None);
+            let message = message(error, known);
+            self.span.set_error_message(kind, &message, None);
+            let Self { span, taps, .. } = self;
+            drop(span);
+            taps.end(End::Failed {
+                kind,
+                message: &message,
+            });
         }
     }
 }
@@ -233,7 +265,7 @@ fn unboxed(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     Some(&**boxed)
 }
 
-/// The error and its causes, as far as they are known. Libraries under HTTP services do not put URLs into these.
+/// The error and its causes, as far as they are known, without URLs: some clients put the whole of it into their errors.
 fn message(error: &dyn Display, known: Option<&(dyn Error + 'static)>) -> String {
     let mut message = error.to_string();
     let mut source = known.and_then(Error::source);
@@ -242,5 +274,8 @@ fn message(error: &dyn Display, known: Option<&(dyn Error + 'static)>) -> String
         let _ = write!(message, ": {cause}");
         source = cause.source();
     }
-    message
+    match without_urls(&message) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => message,
+    }
 }

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use ddtrace_core::events::{self, Block, HttpServerRequest, HttpServerResponse};
-use ddtrace_core::http::endpoint;
-use ddtrace_core::instrument::{Enabled, ServerRequest, Settings};
+use ddtrace_core::instrument::{Enabled, ServerRequest, Settings, set_resource_by_path};
 use ddtrace_core::propagation::SpanContext;
 use ddtrace_core::trace::{Context, Site, Span, Tag, Value};
 use http::header::CONTENT_TYPE;
@@ -144,10 +143,14 @@ impl<S: Server> RequestSpan<S> {
         let Some(settings) = S::settings().get() else {
             return Started::Off;
         };
+        let span = open::<S>(&settings, request.headers());
+        if span.is_off() {
+            return Started::Off;
+        }
         let route = S::route(request.extensions());
         let late = route.is_none().then(Arc::default);
         let mut this = Self {
-            span: open::<S>(&settings, request.headers()),
+            span,
             settings,
             method: request.method().clone(),
             route,
@@ -196,7 +199,7 @@ impl<S: Server> RequestSpan<S> {
         match route {
             Some(route) => describe_route(span, &self.method, route.as_ref()),
             None if S::HAS_ROUTES => {}
-            None => span.set_resource(&resource(&self.method, &endpoint(uri.path()))),
+            None => set_resource_by_path(span, &self.method, uri.path()),
         }
         let event = events::dispatch::<HttpServerRequest<'_>>(|| {
             let mut event = HttpServerRequest::new(span, request.method(), uri, request.headers());
@@ -240,7 +243,7 @@ impl<S: Server> Exchange for RequestSpan<S> {
                 (Some(_), _) => {}
                 (None, Some(late)) => describe_route(span, method, late),
                 (None, None) if S::HAS_ROUTES || status == StatusCode::NOT_FOUND => {
-                    span.set_resource(&resource(method, status.as_str()));
+                    set_resource(span, method, status.as_str());
                 }
                 (None, None) => {}
             }
@@ -310,21 +313,16 @@ pub fn start_from_headers(integration: &str, site: &'static Site, headers: &Head
 }
 
 fn describe_route(span: &mut Span, method: &Method, route: &str) {
-    span.set_resource(&resource(method, route));
+    set_resource(span, method, route);
     span.set_tags(&[Tag {
         key: "http.route",
         value: Value::Text(route),
     }]);
 }
 
-/// Method and route. Joined by hand: formatting costs several times as much.
-fn resource(method: &Method, route: &str) -> String {
-    let method = method.as_str();
-    let mut resource = String::with_capacity(method.len() + 1 + route.len());
-    resource.push_str(method);
-    resource.push(' ');
-    resource.push_str(route);
-    resource
+/// Method and route, or what is known instead.
+fn set_resource(span: &mut Span, method: &Method, route: &str) {
+    span.set_resource_joined(&[method.as_str(), " ", route]);
 }
 
 /// What comes after the head of a response.

@@ -1,11 +1,13 @@
-//! Clients of S3, DynamoDB, Kinesis and EventBridge with the interceptor, against recorded answers.
+//! Clients of S3, DynamoDB, Kinesis, EventBridge, Step Functions, Lambda and Bedrock with the interceptor, against recorded answers.
 #![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, PutRequest, TransactWriteItem, WriteRequest,
+};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_s3::config::{Credentials, Region};
 use aws_sdk_s3::presigning::PresigningConfig;
@@ -27,7 +29,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, Default)]
 struct Recorded {
     etag: Option<&'static str>,
-    body: String,
+    content_type: Option<&'static str>,
+    body: Vec<u8>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -38,7 +41,7 @@ struct Asked {
 }
 
 impl Recorded {
-    fn new(body: impl Into<String>) -> Self {
+    fn new(body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: body.into(),
             ..Self::default()
@@ -76,6 +79,9 @@ impl HttpConnector for Recorded {
         if let Some(etag) = self.etag {
             response.headers_mut().insert("etag", etag);
         }
+        if let Some(content_type) = self.content_type {
+            response.headers_mut().insert("content-type", content_type);
+        }
         HttpConnectorFuture::ready(Ok(response))
     }
 }
@@ -93,6 +99,9 @@ macro_rules! config {
         config!($of, $http, ddtrace_aws_sdk::interceptor())
     };
 }
+
+mod calls;
+mod models;
 
 fn only(recorder: &Recorder) -> SpanData {
     let mut spans = recorder.take();
@@ -210,6 +219,58 @@ async fn spans_point_to_the_items_that_they_wrote() {
     let update = dynamodb.update_item().table_name("some-table");
     update.key("some-key", value()).send().await.unwrap();
     assert_eq!(pointer(&only(&recorder))["ptr.hash"], ITEM);
+}
+
+#[tokio::test]
+async fn batches_and_transactions_point_to_what_they_wrote() {
+    let recorder = Recorder::new();
+    let value = |text: &str| AttributeValue::S(text.into());
+    let put = |text: &str| {
+        let put = PutRequest::builder().item("some-key", value(text));
+        WriteRequest::builder()
+            .put_request(put.build().unwrap())
+            .build()
+    };
+    let client = |answer: &str| {
+        let interceptor =
+            ddtrace_aws_sdk::interceptor().with_dynamodb_keys("some-table", ["some-key"]);
+        let config = config!(aws_sdk_dynamodb, Recorded::new(answer), interceptor);
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    };
+    // What was not written, as the service says it, and how many pointers there are.
+    let left = json!({ "UnprocessedItems": { "some-table": [
+        { "PutRequest": { "Item": { "some-key": { "S": "other-value" } } } }
+    ] } });
+    for (answer, count) in [("{}".to_owned(), 2), (left.to_string(), 1)] {
+        let batch = client(&answer).batch_write_item();
+        let writes = vec![put("some-value"), put("other-value")];
+        batch
+            .request_items("some-table", writes)
+            .send()
+            .await
+            .unwrap();
+        let span = only(&recorder);
+        assert_eq!(span.links.len(), count, "{answer}");
+        let attributes = span.links[0].attributes.iter();
+        let hash = attributes.clone().find(|(key, _)| key == "ptr.hash");
+        assert_eq!(hash.unwrap().1, ITEM);
+    }
+    let delete = Delete::builder().table_name("some-table");
+    let delete = delete.key("some-key", value("some-value")).build().unwrap();
+    let transact = client("{}").transact_write_items();
+    let item = TransactWriteItem::builder().delete(delete).build();
+    transact.transact_items(item).send().await.unwrap();
+    assert_eq!(pointer(&only(&recorder))["ptr.hash"], ITEM);
+    // A table whose key nobody told, and an operation that does not write.
+    let unknown = client("{}").put_item().table_name("unknown");
+    unknown.item("k", value("v")).send().await.unwrap();
+    assert!(only(&recorder).links.is_empty());
+    let get = client("{}").get_item().table_name("some-table");
+    get.key("some-key", value("some-value"))
+        .send()
+        .await
+        .unwrap();
+    assert!(only(&recorder).links.is_empty());
 }
 
 #[tokio::test]

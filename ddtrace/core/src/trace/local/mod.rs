@@ -26,6 +26,7 @@ use crate::trace::outbox::Outbox;
 use crate::trace::panic::PanicNote;
 use crate::trace::segment::Buffer;
 use crate::trace::site::Site;
+use crate::trace::tags::Tags;
 use crate::trace::tracer::{self, TracerCore};
 
 pub(crate) use visit::hand_over_shared;
@@ -49,7 +50,10 @@ pub(crate) struct Local {
     random: u64,
     /// State of the trace ids' sequence.
     random_trace: u64,
+    /// The generation in which the thread may make spans; 0 in none.
     generation: u32,
+    /// The generation in which it looked at which tracer to work for.
+    looked: u32,
     forks: u32,
     /// Finished spans at which the buffer is handed over early.
     limit: usize,
@@ -77,6 +81,16 @@ pub(crate) fn with<R>(work: impl FnOnce(&mut Local) -> R) -> Option<R> {
 /// Like [`with`], after making sure that the thread works for the current tracer; nothing without one.
 pub(crate) fn with_current<R>(work: impl FnOnce(&mut Local) -> R) -> Option<R> {
     with(|local| local.is_current().then(|| work(local))).flatten()
+}
+
+/// Emptied tags that the thread has at hand; nothing while its state is in use, as when the visit itself was asked before.
+pub(crate) fn take_emptied_tags() -> Option<Box<Tags>> {
+    let emptied = with(|local| {
+        let in_hand = local.buffer.as_mut();
+        let from_visit = in_hand.and_then(|buffer| buffer.spare_tags.pop());
+        from_visit.or_else(|| local.spare.as_mut()?.spare_tags.pop())
+    });
+    emptied.flatten()
 }
 
 /// Starts a span and makes it active. Gives its id, 0 if there is none.
@@ -144,6 +158,7 @@ impl Local {
             random: 0,
             random_trace: 0,
             generation: 0,
+            looked: 0,
             forks: 0,
             limit: 0,
             reaped: false,

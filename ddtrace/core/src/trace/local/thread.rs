@@ -24,6 +24,7 @@ impl Drop for Reaper {
         with(|local| {
             local.reaped = true;
             local.generation = 0;
+            local.looked = 0;
             local.abandon();
             if let Some(port) = local.port.take() {
                 port.outbox.close();
@@ -38,14 +39,15 @@ const LIMIT_WITHOUT_TRACER: usize = 300;
 
 impl Local {
     /// Whether the thread's state can be used: brought up to date, and not taken down.
+    #[inline]
     pub(crate) fn is_current(&mut self) -> bool {
-        self.generation == tracer::generation() || self.renew()
+        self.looked == tracer::generation() || self.renew()
     }
 
     /// The same for starting spans, which a thread whose tracer is switched off does not.
     #[cold]
     pub(super) fn may_trace(&mut self) -> bool {
-        self.renew() && self.generation != 0
+        self.is_current() && self.generation != 0
     }
 
     /// Looks anew at which tracer to work for. Leaves behind what a forked child inherited.
@@ -96,6 +98,7 @@ impl Local {
             .as_ref()
             .is_some_and(|port| !port.tracer.is_enabled());
         self.generation = if is_off { 0 } else { generation };
+        self.looked = generation;
         true
     }
 
@@ -121,6 +124,7 @@ impl Local {
     /// Uses a tracer of one's own on this thread, or none.
     pub(crate) fn choose(&mut self, tracer: Option<Arc<TracerCore>>) -> Option<Arc<TracerCore>> {
         self.generation = 0;
+        self.looked = 0;
         std::mem::replace(&mut self.chosen, tracer)
     }
 

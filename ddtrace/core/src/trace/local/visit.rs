@@ -35,16 +35,34 @@ impl Local {
         true
     }
 
-    /// A head for a segment that the caller fills in before it is shared.
+    /// A head for a segment, which `fill_in` sees before it is shared. That of the spare buffer, which the first visit will take,
+    /// unless something still points at it.
     pub(crate) fn new_segment(
         &mut self,
         site: &'static Site,
         trace_id: Option<TraceId>,
-    ) -> Option<Segment> {
+        fill_in: impl FnOnce(&mut Segment),
+    ) -> Option<Arc<Segment>> {
         let random = self.trace_low();
-        let tracer = self.tracer()?;
-        let trace_id = trace_id.unwrap_or_else(|| tracer.new_trace_id(random));
-        Some(Segment::new(Arc::clone(tracer), trace_id, self.forks, site))
+        let port = self.port.as_ref()?;
+        let trace_id = trace_id.unwrap_or_else(|| port.tracer.new_trace_id(random));
+        if self.spare.is_none() {
+            self.spare = port.outbox.take_free();
+        }
+        let idle = self
+            .spare
+            .as_mut()
+            .filter(|buffer| Arc::ptr_eq(&buffer.segment.tracer, &port.tracer));
+        if let Some(buffer) = idle {
+            if let Some(segment) = Arc::get_mut(&mut buffer.segment) {
+                segment.reset(trace_id, self.forks, site);
+                fill_in(segment);
+                return Some(Arc::clone(&buffer.segment));
+            }
+        }
+        let mut segment = Segment::new(Arc::clone(&port.tracer), trace_id, self.forks, site);
+        fill_in(&mut segment);
+        Some(Arc::new(segment))
     }
 
     /// A buffer for a segment that exists.

@@ -100,7 +100,7 @@ fn decode(url: &str, request: Value, status: u16, media_type: &str, body: &[u8])
     let exchange = (call.decode)(&Recorded {
         request,
         response: Some(response),
-        path_model: call.path_model,
+        path_model: call.path_model.as_deref(),
         inline_limit: 100,
     });
     assert!(exchange.metrics.values().all(|metric| metric.is_finite()));

@@ -36,7 +36,7 @@ impl Case<'_> {
         let exchange = (call.decode)(&Recorded {
             request: self.request.clone(),
             response: (self.status != 0).then_some(response),
-            path_model: call.path_model,
+            path_model: call.path_model.as_deref(),
             inline_limit: 4_000_000,
         });
         (call, exchange)
