@@ -21,7 +21,8 @@ export function edges(data, chosen, choose) {
 
 /** Where a checkpoint is, in words. */
 function place(pathway) {
-  const way = { in: "reads", out: "writes" }[pathway.direction] ?? "passes";
+  const isRequest = !pathway.name && (pathway.type === "http" || pathway.type === "grpc");
+  const way = (isRequest ? { in: "answers", out: "sends" } : { in: "reads", out: "writes" })[pathway.direction] ?? "passes";
   return [badge.service(pathway.service), el("span", { class: "faint" }, ` ${way} `), el("span", { class: "queue-name" }, user(pathway.name || pathway.type || "a checkpoint", 80)), pathway.group ? el("span", { class: "faint" }, " as ", user(pathway.group, 60)) : null, pathway.manual ? el("span", { class: "badge" }, "manual") : null];
 }
 
