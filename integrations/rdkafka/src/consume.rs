@@ -137,7 +137,9 @@ impl Consumer {
         message: &BorrowedMessage<'_>,
     ) {
         process::remember(message.topic(), self);
-        let headers = Incoming::of(message.headers());
+        // Looking at the headers makes the library take the message apart.
+        let is_read = CONSUME.is_on() || !MessageConsume::listeners().is_empty();
+        let headers = Incoming::of(is_read.then(|| message.headers()).flatten());
         let mut span = self.open(settings, began, Some((message, &headers)));
         let cluster = self.servers.cluster_of_consumer();
         let details = [("kafka_cluster_id", cluster.unwrap_or_default())];
@@ -163,9 +165,10 @@ impl Consumer {
         began: SystemTime,
         found: Option<(&BorrowedMessage<'_>, &Incoming<'_>)>,
     ) -> Span {
+        // The span is over when the message is handed out: where none is made, nobody would go on from what the headers say.
         let headers = found
             .map(|(_, headers)| headers)
-            .filter(|_| settings.own.distributed_tracing);
+            .filter(|_| settings.own.distributed_tracing && CONSUME.is_on());
         let mut span = process::start(&CONSUME, headers);
         span.set_start_time(began);
         if span.is_recording() {
