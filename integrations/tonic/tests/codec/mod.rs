@@ -1,4 +1,5 @@
-//! A codec for services without generated code: messages are texts. `tests/behaviour/journey.rs` includes it as well.
+//! A codec for services without generated code: messages are texts. `tests/behaviour/journey.rs` and
+//! `tests/programs/requests.rs` include it as well.
 
 use bytes::{Buf as _, BufMut as _};
 use tonic::Status;
